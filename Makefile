@@ -1,0 +1,58 @@
+# make lab · make test · make refresh [NB=03] · make check · make bench · make lock       needs Python >= 3.11 and make only
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help venv lab test refresh check format bench lock
+
+help:
+	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
+	@echo "make test       install, and run every test and every cell of every notebook"
+	@echo "make venv       install, and nothing else"
+	@echo "for maintainers:"
+	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
+	@echo "make check      format, lint and types"
+	@echo "make bench      BackgroundServer against a bare grpc.server"
+	@echo "make lock       compile requirements.txt from pyproject.toml"
+
+venv: $(READY)
+
+# Installed again only when what is to be installed has changed.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "This course needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)."; \
+	  echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "This Python cannot make a virtual environment. On Debian and Ubuntu: sudo apt install python3-venv"; \
+	  echo "Or name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into $(VENV) (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+lab: venv
+	$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
+
+test: venv
+	$(BIN)/python -m pytest --nbval
+
+refresh: venv
+	$(BIN)/python -m tools.refresh $(NB)
+
+check: venv
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+format: venv
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+bench: venv
+	$(BIN)/python -m tools.bench
+
+lock: venv
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header --no-annotate \
+	  --output-file requirements.txt pyproject.toml
+	echo "-e ." >> requirements.txt
