@@ -1,0 +1,31 @@
+"""The shared code of the course on gRPC in Python: the Teams service, and what the notebooks need around it."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from teams_lib import _environment
+
+_environment.prepare()  # before the first import of grpc, here or in a notebook
+
+if TYPE_CHECKING:
+    from teams_lib import teams_pb2, teams_pb2_grpc
+    from teams_lib.league import Game, League
+    from teams_lib.server import BackgroundServer, Call
+    from teams_lib.servicer import TeamsServicer
+
+__all__ = ["BackgroundServer", "Call", "Game", "League", "TeamsServicer", "teams_pb2", "teams_pb2_grpc"]
+
+_HOMES = {
+    "BackgroundServer": "server",
+    "Call": "server",
+    "Game": "league",
+    "League": "league",
+    "TeamsServicer": "servicer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: otherwise `python -m teams_lib.server` would find itself imported already, and warn.
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"teams_lib.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'teams_lib' has no attribute {name!r}")
