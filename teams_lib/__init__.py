@@ -3,9 +3,9 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from teams_lib import _environment
+from teams_lib import environment
 
-_environment.prepare()  # before the first import of grpc, here or in a notebook
+environment.prepare()  # before the first import of grpc, here or in a notebook
 
 if TYPE_CHECKING:
     from teams_lib import teams_pb2, teams_pb2_grpc

@@ -22,11 +22,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from teams_lib.servicer import TeamsServicer
 
 import grpc
+
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_CALLS: Final = 10_000
@@ -315,7 +318,9 @@ class _CallLog(grpc.ServerInterceptor):
         self._total = 0
         self._changed = threading.Condition()
         self._on_call = on_call
-        self._handlers: dict[str, tuple[Any, Any]] = {}  # by method: the handler, and the one that logs around it
+        self._handlers: dict[
+            str, tuple[Handler, Handler]
+        ] = {}  # by method: the handler, and the one that logs around it
 
     def snapshot(self) -> list[Call]:
         with self._changed:
@@ -336,20 +341,19 @@ class _CallLog(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> Handler | None:
         handler = continuation(details)
         if handler is None:
             self._write(Call(details.method, tuple(details.invocation_metadata), grpc.StatusCode.UNIMPLEMENTED, 0.0))
             return None
-        inner, logged = self._handlers.get(details.method, (None, None))
-        if inner is not handler:  # the first call of this method, or another interceptor makes new ones
-            logged = self._wrap(details.method, handler)
-            self._handlers[details.method] = handler, logged
-        return logged
+        known = self._handlers.get(details.method)
+        if known is None or known[0] is not handler:  # the method's first call, or another interceptor makes new ones
+            known = self._handlers[details.method] = handler, self._wrap(details.method, handler)
+        return known[1]
 
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         behaviour: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
         def ended(context: grpc.ServicerContext, start: float, failed: bool) -> None:
@@ -375,7 +379,7 @@ class _CallLog(grpc.ServerInterceptor):
             finally:
                 ended(context, start, failed)
 
-        make: Callable[..., grpc.RpcMethodHandler[Any, Any]] = {
+        make: Callable[..., Handler] = {
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,
             (True, False): grpc.stream_unary_rpc_method_handler,

@@ -1,8 +1,12 @@
-"""What importing teams_lib sets up before gRPC reads it, each time in a fresh process."""
+"""What importing teams_lib sets up before gRPC reads it, each time in a fresh process; and the check of notebook 00."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from teams_lib import environment, server
 
 import pytest
 
@@ -62,3 +66,62 @@ def test_importing_the_package_alone_does_not_import_grpc() -> None:
 
 def test_a_name_that_teams_lib_does_not_have_is_an_attribute_error() -> None:
     assert "module 'teams_lib' has no attribute 'Nothing'" in run("import teams_lib; teams_lib.Nothing").stderr
+
+
+class TestTheCheck:
+    """What notebook 00 shows, here and in broken environments."""
+
+    def test_where_the_tests_run_all_is_well(self) -> None:
+        report = environment.check()
+        assert report.ok, report
+        assert repr(report) == (
+            "ok     Python is 3.11 or newer\n"
+            "ok     the packages are installed, in versions that fit together\n"
+            "ok     teams_lib is the one beside these notebooks\n"
+            "ok     the generated code loads\n"
+            "ok     a client reaches a server on this machine\n"
+            "All is well."
+        )
+
+    def test_an_old_python_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(environment.sys, "version_info", (3, 9, 1))
+        assert "wrong  This kernel runs Python 3.9; the course needs 3.11 or newer." in repr(environment.check())
+
+    def test_a_package_of_another_version_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = importlib.metadata.version
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.62.0" if name == "grpcio" else real(name))
+        shown = repr(environment.check())
+        assert "wrong  grpcio is 1.62.0, and the course needs ==1.85.1." in shown
+        assert "       In the course's folder, run: python -m pip install -r requirements.txt" in shown
+        assert shown.endswith("Mend the first thing that is wrong, and run this cell again.")
+
+    def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def version(name: str) -> str:
+            raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        assert "protobuf is not installed" in repr(environment.check())
+
+    def test_a_kernel_without_the_course_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def requires(name: str) -> list[str]:
+            raise importlib.metadata.PackageNotFoundError(name)
+
+        monkeypatch.setattr(importlib.metadata, "requires", requires)
+        assert "the course itself (teams-lib) is not installed in this kernel's environment" in repr(
+            environment.check()
+        )
+
+    def test_another_copy_of_the_course_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "teams_lib").mkdir()
+        shown = repr(environment.check(tmp_path / "notebooks"))
+        assert "not the one beside these notebooks." in shown
+
+    def test_generated_code_that_refuses_to_load_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "teams_lib.teams_pb2_grpc", None)
+        assert "wrong  ModuleNotFoundError: import of teams_lib.teams_pb2_grpc halted" in repr(environment.check())
+
+    def test_a_server_that_cannot_be_reached_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "LOOPBACK", "203.0.113.1")  # an address that no machine has
+        shown = repr(environment.check())
+        assert "wrong  A call over 127.0.0.1 fails: Cannot listen on 203.0.113.1" in shown
+        assert "a firewall may block local connections" in shown
