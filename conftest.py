@@ -1,0 +1,43 @@
+"""Every test run is a bad day: what goes wrong on learners' machines goes wrong here first.
+
+A dead proxy is configured, the course's usual port is taken, and no progress is on record. The kernels of the
+notebooks inherit all of it.
+"""
+
+import os
+import socket
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+DEAD_PROXY = "http://127.0.0.1:9"
+PROGRESS = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the scene, in this process and in each worker of pytest-xdist, until the end of the session."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    environment = pytest.MonkeyPatch()
+    stack.callback(environment.undo)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        environment.setenv(name, DEAD_PROXY)
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        environment.delenv(name, raising=False)
+    progress = stack.enter_context(TemporaryDirectory(prefix="teams-progress-", ignore_cleanup_errors=True))
+    environment.setenv("TEAMS_PROGRESS_DIR", progress)
+    config.stash[PROGRESS] = Path(progress)
+    listener = stack.enter_context(socket.socket())
+    with suppress(OSError):  # taken already, by another worker or program: as good
+        listener.bind(("127.0.0.1", 50051))
+        listener.listen()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give each file its own progress folder, before its kernel starts: a notebook must not see another's progress."""
+    folder = item.config.stash[PROGRESS] / item.path.stem
+    folder.mkdir(exist_ok=True)
+    os.environ["TEAMS_PROGRESS_DIR"] = str(folder)

@@ -1,0 +1,1 @@
+"""For maintainers of the course; nothing in here is imported by a learner."""
