@@ -1,0 +1,24 @@
+"""Start here"""
+
+from teams_lib.exercises import NotYet, exercise
+
+
+@exercise(
+    "00.1",
+    title="Ask for Minneapolis",
+    stub="nickname = ...",
+    solution='nickname = stub.GetTeam(teams_pb2.TeamRequest(city="Minneapolis"), timeout=5).nickname',
+    why="The response is a message with two fields; its field nickname is what was asked for.",
+    hints=(
+        "The first cell of this page asks for Boston. Copy its last line, and change the city.",
+        "The call gives you a whole response. Print it: which of its fields do you want?",
+        "A field is an attribute: response.nickname",
+    ),
+)
+def _(nickname: object) -> None:
+    if hasattr(nickname, "nickname"):
+        raise NotYet("This is the whole response, with its city and its nickname. Hand in the nickname alone.")
+    if nickname == "not a member":
+        raise NotYet("The server knows no team in the city that you asked for. Spell it Minneapolis, with a capital M.")
+    if nickname != "Nordics":
+        raise NotYet(f"The server has another nickname for Minneapolis than {nickname!r}.")
