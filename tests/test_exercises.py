@@ -380,6 +380,14 @@ class TestDefinitions:
 
     def test_the_name_that_the_stub_binds_last_is_checked(self) -> None:
         self.define(stub="  import grpc\n\n  def f(): ...\n")
+        assert _registry.find("91.1").check_line == 'check("91.1", f)'
+
+    def test_the_cell_is_spaced_as_ruff_formats_it(self) -> None:
+        self.define(stub="def f(): ...")
+        assert _registry.find("91.1").cell("STUB") == 'STUB\n\n\ncheck("91.1", f)'
+
+    def test_the_cell_of_a_plain_value_needs_one_blank_line(self) -> None:
+        self.define(stub="f = ...")
         assert _registry.find("91.1").cell("STUB") == 'STUB\n\ncheck("91.1", f)'
 
     def test_another_expression_can_be_checked(self) -> None:

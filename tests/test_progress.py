@@ -39,10 +39,10 @@ def saved(folder: Path) -> list[str]:
     return ids
 
 
-def test_it_lists_every_exercise_under_its_notebook() -> None:
+def test_it_marks_every_exercise_of_each_notebook() -> None:
     check("92.1", 1)
-    assert repr(progress()) == "1 of 2 exercises solved\n\n92 · Samples\n  ✓ 92.1 Title 1\n  · 92.2 Title 2"
-    assert "✓ 92.1 Title 1" in progress()._repr_html_()
+    assert repr(progress()) == "1 of 2 exercises solved\n\n92 · Samples  ●○"
+    assert "92 · Samples  ●○" in progress()._repr_html_()
 
 
 def test_it_is_empty_before_the_first_solved_exercise() -> None:

@@ -2,8 +2,8 @@
 
     python -m tools.bench [--rounds 9]
 
-Prints ratios of rates, the median over the rounds: 1.00 is as fast as the bare server. On a machine that does other things too,
-only such ratios within one run mean anything.
+Prints ratios of rates, the median over the rounds: 1.00 is as fast as the bare server. On a machine that does other
+things too, only such ratios within one run mean anything.
 """
 
 import argparse

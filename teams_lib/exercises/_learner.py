@@ -84,7 +84,7 @@ def progress() -> Note:
     """Which exercises you have solved, notebook by notebook.
 
     Returns:
-        A list of all exercises.
+        A line a notebook, with a mark for each exercise: ● is solved.
 
     Example:
         progress()
@@ -94,8 +94,8 @@ def progress() -> Note:
     done = sum(each.id in solved for group in exercises.values() for each in group)
     lines = []
     for number, group in exercises.items():
-        lines += [_registry.heading(number)]
-        lines += [f"  {'✓' if each.id in solved else '·'} {each.id} {each.title}" for each in group]
+        marks = "".join("●" if each.id in solved else "○" for each in group)
+        lines.append(f"{_registry.heading(number)}  {marks}")
     if note:
         lines += ["", note]
     return Note(f"{done} of {sum(map(len, exercises.values()))} exercises solved", "\n".join(lines))
