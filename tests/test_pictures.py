@@ -1,13 +1,11 @@
 """The drawings of the notebooks: an image for the eye, and a text equivalent that says the same."""
 
-import doctest
 import io
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from teams_lib import pictures
 from teams_lib.pictures import (
     Arrow,
     Field,
@@ -231,10 +229,6 @@ def test_characters_are_drawn_as_they_are_and_never_warn(recwarn: pytest.Warning
 def test_wrong_input_is_refused_with_a_way_out(draw: Callable[[], Picture], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw()
-
-
-def test_the_examples_in_the_documentation_are_true() -> None:
-    assert doctest.testmod(pictures).failed == 0
 
 
 def test_importing_the_module_does_not_import_matplotlib() -> None:

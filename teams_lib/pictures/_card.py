@@ -1,0 +1,309 @@
+"""The card that every picture is drawn on: its fonts and colours, how it measures and renders, the finished Picture.
+
+All coordinates are CSS pixels, with y growing downwards. The PNG holds two pixels for each.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.font_manager import FontProperties
+
+Unit = Literal["µs", "ms", "s"]
+Point = tuple[float, float]
+
+
+class Font(NamedTuple):
+    """A font that matplotlib ships, so that a picture looks the same on every machine."""
+
+    file: str
+    size: float
+
+    @property
+    def line(self) -> float:
+        """The height of a line of text."""
+        return self.size * 1.35
+
+
+TITLE, BOLD = Font("DejaVuSans-Bold.ttf", 14), Font("DejaVuSans-Bold.ttf", 12.5)
+BODY, SMALL = Font("DejaVuSans.ttf", 12.5), Font("DejaVuSans.ttf", 11.5)
+HEX, ASCII = Font("DejaVuSansMono.ttf", 12.5), Font("DejaVuSansMono.ttf", 11.5)
+
+WIDTH, WIDEST = 860, 900  # of most pictures, and of any; an output cell on GitHub is about 880 wide
+PAD = 24  # from the edge of the card to anything on it
+
+CARD, EDGE, GRID, INK, MUTED = "#fbfaf6", "#dcd9cf", "#e6e3da", "#22272e", "#59616b"
+# The palette of Okabe and Ito, told apart with every common form of colour blindness; the yellow is a little darker.
+SKY, ORANGE, GREEN, PURPLE = "#56b4e9", "#e69f00", "#009e73", "#cc79a7"
+YELLOW, BLUE, VERMILLION, GREY = "#e3d431", "#0072b2", "#d55e00", "#9aa0a6"
+PALETTE = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE, VERMILLION)
+# The same thing has the same colour throughout the course.
+PLACES = {"client": SKY, "server": ORANGE, "network": GREY}
+STATES = {"idle": GREY, "connecting": YELLOW, "ready": GREEN, "transient failure": VERMILLION, "shutdown": PURPLE}
+KNOWN = PLACES | STATES
+SECONDS: dict[str, float] = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing with its text equivalent.
+
+    Example:
+        >>> from teams_lib.pictures import bars
+        >>> bars({"unary": 3204, "stream": 13501}, unit="messages/s", text="A stream is faster: True")
+        A stream is faster: True
+    """
+
+    text: str
+    """What the picture says, for readers without the image and for nbval."""
+    alt: str
+    """What a screen reader says in place of the image."""
+    width: int
+    """Displayed width in CSS pixels, 900 at most."""
+    png: bytes = field(repr=False)
+    """The image, at twice the displayed width."""
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        metadata = {"image/png": {"width": self.width, "alt": self.alt}}
+        return {"image/png": self.png, "text/plain": self.text}, metadata
+
+
+class Card:
+    """The card that a picture is drawn on; cut to its height at the end."""
+
+    def __init__(self) -> None:
+        # On a fresh machine matplotlib logs that it builds a cache of fonts: that would land in an output.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        # Imported late: it takes 0.3 s. Not pyplot: it keeps figures alive and follows the notebook's settings.
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width = WIDTH
+        self._folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+        self._figure = Figure(dpi=200, facecolor="none")  # 100 CSS pixels an inch, two image pixels each
+        self._canvas: Any = FigureCanvasAgg(self._figure)  # its methods are not typed
+        self._axes = self._figure.add_axes((0, 0, 1, 1))
+        self._axes.set_axis_off()
+        self._widths: dict[tuple[str, Font], float] = {}
+
+    def _font(self, font: Font) -> FontProperties:
+        from matplotlib.font_manager import FontProperties
+
+        return FontProperties(fname=self._folder / font.file, size=font.size * 0.72)  # in points
+
+    def _add(self, artist: Artist, z: float) -> None:
+        artist.set_zorder(z)
+        self._axes.add_artist(artist)
+
+    def measure(self, text: str, font: Font = BODY) -> float:
+        """The width of one line of text."""
+        if (text, font) not in self._widths:
+            with _no_warnings():
+                size = self._canvas.get_renderer().get_text_width_height_descent(text, self._font(font), ismath=False)
+            self._widths[text, font] = size[0] / 2
+        return self._widths[text, font]
+
+    def widest(self, lines: Iterable[str], font: Font = BODY) -> float:
+        return max((self.measure(line, font) for line in lines), default=0.0)
+
+    def wrap(self, text: str, width: float, font: Font = BODY) -> list[str]:
+        """Break text at spaces; a word too wide for a line after punctuation; and else anywhere."""
+
+        def pieces(text: str, rules: Sequence[str]) -> Iterator[str]:
+            for piece in re.split(rules[0], text):
+                if len(rules) == 1 or self.measure(piece.rstrip(), font) <= width:
+                    yield piece
+                else:
+                    yield from pieces(piece, rules[1:])
+
+        lines = []
+        for paragraph in text.split("\n"):
+            line = ""
+            for piece in pieces(paragraph, (r"(?<=\s)", r"(?<=[/,;=(._:-])", r"(?<=.)")):
+                if line and self.measure((line + piece).rstrip(), font) > width:
+                    lines.append(line.rstrip())
+                    line = ""
+                line += piece
+            lines.append(line.rstrip())
+        return lines
+
+    def title(self, title: str) -> float:
+        """Write the title; return where the drawing begins."""
+        if not title:
+            return PAD
+        return self.text(PAD, PAD - 4, self.wrap(title, self.width - 2 * PAD, TITLE), TITLE) + 14
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        lines: Sequence[str],
+        font: Font = BODY,
+        *,
+        colour: str = INK,
+        align: Literal["left", "center", "right"] = "left",
+        middle: bool = False,
+    ) -> float:
+        """Write lines below y, or with their middle at y; return where they end."""
+        from matplotlib.text import Text
+
+        y -= len(lines) * font.line / 2 if middle else 0
+        for line in lines:
+            text = Text(x, y + font.size * 1.04, line, color=colour, fontproperties=self._font(font), usetex=False)
+            text.set(horizontalalignment=align, verticalalignment="baseline", parse_math=False)
+            self._add(text, 5)
+            y += font.line
+        return y
+
+    def box(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        *,
+        fill: str,
+        edge: str = "none",
+        radius: float = 6,
+        z: float = 3,
+    ) -> None:
+        from matplotlib.patches import FancyBboxPatch
+
+        radius = min(radius, (x1 - x0) / 2, (y1 - y0) / 2)
+        style = f"round,pad=0,rounding_size={radius}" if radius > 0.5 else "square,pad=0"
+        self._add(FancyBboxPatch((x0, y0), x1 - x0, y1 - y0, style, fc=fill, ec=edge, lw=0.8), z)
+
+    def line(
+        self, points: Sequence[Point], colour: str, width: float = 1, dashes: tuple[float, ...] = (), z: float = 3
+    ) -> None:
+        from matplotlib.lines import Line2D
+
+        line = Line2D(*zip(*points, strict=True), color=colour, linewidth=width * 0.72, solid_capstyle="butt")
+        line.set_linestyle((0, dashes) if dashes else "-")
+        self._add(line, z)
+
+    def arrow(self, points: Sequence[Point], colour: str, width: float, dashes: tuple[float, ...] = ()) -> None:
+        """Draw a line with a head at its last point."""
+        from matplotlib.patches import Polygon
+
+        (x0, y0), (x, y) = points[-2:]
+        length = math.hypot(x - x0, y - y0)
+        dx, dy = (x - x0) / length, (y - y0) / length
+        self.line([*points[:-1], (x - 8 * dx, y - 8 * dy)], colour, width, dashes)
+        head = [(x, y), (x - 10 * dx - 5 * dy, y - 10 * dy + 5 * dx), (x - 10 * dx + 5 * dy, y - 10 * dy - 5 * dx)]
+        self._add(Polygon(head, facecolor=colour, edgecolor="none"), 4)
+
+    def dot(self, x: float, y: float, colour: str) -> None:
+        from matplotlib.patches import Circle
+
+        self._add(Circle((x, y), 5, facecolor=colour, edgecolor=INK, linewidth=0.4), 4)
+
+    def picture(self, kind: str, text: str, alt: str | None, *, bottom: float) -> Picture:
+        """Cut the card below what is drawn on it, and render it."""
+        from PIL import Image
+
+        height = math.ceil(bottom + PAD - 4)
+        self.box(1, 1, self.width - 1, height - 1, fill=CARD, edge=EDGE, radius=12, z=0)
+        self._figure.set_size_inches(self.width / 100, height / 100)
+        self._axes.set(xlim=(0, self.width), ylim=(height, 0))
+        with _no_warnings():
+            self._canvas.draw()
+        image = Image.frombuffer("RGBA", self._canvas.get_width_height(), self._canvas.buffer_rgba())
+        png = io.BytesIO()
+        # 128 colours are enough for these drawings, and make the file three times smaller.
+        small = image.convert("RGB").quantize(127, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        palette = small.getpalette() or []
+        outside = len(palette) // 3  # a colour of its own, for what is beyond the rounded corners
+        small.putpalette([*palette, 255, 255, 255])
+        small.paste(outside, mask=image.getchannel("A").point([255] * 128 + [0] * 128))
+        small.save(png, "png", transparency=outside)
+        return Picture(text, alt or f"{kind}: {'; '.join(text.splitlines())}", self.width, png.getvalue())
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of time, from x `left` at `earliest` to x `right` at `latest` (seconds)."""
+
+    left: float
+    right: float
+    earliest: float
+    latest: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        if self.unit not in SECONDS:
+            raise ValueError(f"{self.unit!r} is no unit of time: choose from {', '.join(SECONDS)}.")
+
+    @property
+    def units(self) -> float:
+        """The length of the axis; one unit where nothing takes any time."""
+        return (self.latest - self.earliest) / SECONDS[self.unit] or 1.0
+
+    def x(self, seconds: float) -> float:
+        return self.left + (seconds - self.earliest) / SECONDS[self.unit] / self.units * (self.right - self.left)
+
+    def draw(self, card: Card, top: float, y: float) -> float:
+        """Draw the axis at y, and its grid up to top; return the bottom of its labels."""
+        power = 10.0 ** math.floor(math.log10(self.units / 6))
+        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= self.units / 6)
+        card.line([(self.left, y), (self.right, y)], MUTED)
+        for i in range(math.floor(self.units / step + 1e-6) + 1):
+            x = self.left + i * step / self.units * (self.right - self.left)
+            card.line([(x, top), (x, y)], GRID, z=1)
+            card.line([(x, y), (x, y + 4)], MUTED)
+            card.text(x, y + 6, [f"{i * step:,.9g} {self.unit}"], SMALL, colour=MUTED, align="center")
+        return y + 6 + SMALL.line
+
+
+def columns(rows: Iterable[tuple[str, str]], between: str = "  ") -> list[str]:
+    """Align the second column of the text equivalent."""
+    rows = list(rows)
+    width = max(len(first) for first, _ in rows)
+    return [f"{first:{width}}{between}{' '.join(second.split())}".rstrip() for first, second in rows]
+
+
+def with_title(title: str, lines: Iterable[str]) -> str:
+    return "\n".join([title, *lines] if title else lines)
+
+
+def short_number(value: float) -> str:
+    """Three significant digits, and all the digits of a large whole part."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each name: the known one, or the next of the palette that is still free."""
+    keys = {name: name.lower().replace("_", " ") for name in names}
+    taken = [KNOWN[key] for key in keys.values() if key in KNOWN]
+    free = itertools.cycle([colour for colour in PALETTE if colour not in taken] or PALETTE)
+    return {name: KNOWN[key] if key in KNOWN else next(free) for name, key in keys.items()}
+
+
+def tint(colour: str, strength: float = 0.32) -> str:
+    """Mix a colour with white, so that dark text stays legible on it."""
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Hide the warning of a character that the font lacks: it is drawn as an empty box."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
