@@ -1,0 +1,52 @@
+"""Wrong answers to the exercises of notebook 02."""
+
+from teams_lib.exercises import find
+
+
+def _solution(exercise_id: str, old: str, new: str) -> str:
+    """The solution with one thing wrong."""
+    solution = find(exercise_id).solution
+    assert old in solution
+    return solution.replace(old, new)
+
+
+WRONG = {
+    "02.1": [
+        ("def read_key(byte):\n    return byte & 7, byte >> 3", "the field number comes first"),
+        ("def read_key(byte):\n    return byte // 10, byte % 10", "I called read_key(0x0a). Expected (1, 2)"),
+        ("def read_key(byte):\n    return byte >> 4, byte & 0b111", "Expected (1, 2), but got (0, 2)"),
+        ("def read_key(byte):\n    print(byte >> 3, byte & 7)", "but got None"),
+    ],
+    "02.2": [
+        (_solution("02.2", "(stream Stadium);", "(Stadium)"), 'contract.proto:8:1: Expected ";"'),
+        (_solution("02.2", "string name", "text name"), '"text" is not defined'),
+        (_solution("02.2", "seats = 3", "seats = 5"), "Expected seats 21000, but got 0"),
+        (_solution("02.2", "ROOF_UNSPECIFIED = 0; OPEN = 1; CLOSED = 2", "OPEN = 0; CLOSED = 1"), "Expected roof OPEN"),
+        (_solution("02.2", "stream ", ""), "ListStadiums is not what its comment says"),
+    ],
+    "02.3": [
+        (_solution("02.3", "-Iclub=protobufs", "-Iprotobufs"), "club/roster.proto"),
+        (
+            _solution("02.3", "-Iclub=protobufs", "-Iprotobufs").replace("=.", "=club").replace("club/", "protobufs/"),
+            "No module named 'player_pb2'",
+        ),
+        (_solution("02.3", "=.", "=club"), "there is no club/player_pb2.py. It wrote club/club/player_pb2.py"),
+        (_solution("02.3", '"--grpc_python_out=.",', ""), "there is no club/roster_pb2_grpc.py"),
+    ],
+    "02.4": [
+        (
+            "def decode(data):\n"
+            "    fields, at = [], 0\n"
+            "    while at < len(data):\n"
+            "        key, value, at = data[at], data[at + 1], at + 2\n"
+            "        if key & 7 == 2:\n"
+            "            value, at = data[at : at + value], at + value\n"
+            "        fields.append((key >> 3, value))\n"
+            "    return fields",
+            "GameResult(home_score=300",
+        ),
+        (_solution("02.4", "key, at = read_varint(data, at)", "key, at = data[at], at + 1"), "the fields 16 and 17"),
+        (_solution("02.4", "at, shift = at + 1, shift + 7", "at, shift = at + 1, shift + 8"), "Expected [(3, 300)"),
+        (_solution("02.4", "    return fields", "        return fields"), "but got [(1, b'Chicago')]"),
+    ],
+}
