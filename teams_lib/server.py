@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
 
 LOOPBACK: Final = "127.0.0.1"
+REPLACED: Final = "replaced by a newer server of the same name"
 MAX_CALLS: Final = 10_000
 """How many calls a server's log holds; older ones are dropped."""
 
@@ -147,11 +148,11 @@ class BackgroundServer:
             NotRunningError: the server is not started yet, or stopped.
         """
         if self._state != "running":
-            way_out = (
-                "Start it with .start() or a `with` block."
-                if self._state == "not started"
-                else "Call .start() to have it back on the same port, or use its address inside the `with` block."
-            )
+            way_out = {
+                "not started": "Start it with .start() or a `with` block.",
+                "stopped": "Call .start() to have it back on the same port, or use it inside its `with` block.",
+                REPLACED: "Use the newer one, or give each of the two a name=… of its own.",
+            }[self._state]
             raise NotRunningError(f"The server {self.name!r} is {self._state}, so it has no address. {way_out}")
         return f"{LOOPBACK}:{self._port}"
 
@@ -187,7 +188,7 @@ class BackgroundServer:
         with _registry_lock:
             earlier = _running.pop(self.name, None)
         if earlier is not None and earlier is not self:
-            earlier._end(grace=0, state="replaced by a newer server of the same name")
+            earlier._end(grace=0, state=REPLACED)
         self._open()
         with _registry_lock:
             _running[self.name] = self

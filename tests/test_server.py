@@ -113,6 +113,10 @@ class TestRunningACellAgain:
             )
             with pytest.raises(grpc.RpcError):
                 get_team(address)
+            with pytest.raises(
+                NotRunningError, match=r"is replaced .*Use the newer one, or give each .* a name=… of its own"
+            ):
+                _ = first.address
             assert get_team(second.address) == "Revolutionaries"
         finally:
             second.stop()

@@ -1,0 +1,269 @@
+"""Make calls from a client."""
+
+import math
+import threading
+import time
+from typing import Any, Final
+
+from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
+from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+
+import grpc
+
+CITIES: Final = ["Chicago", "Boston", "Seattle"]
+YEAR: Final = 365 * 24 * 3600.0
+"""A call without a deadline has far more seconds left than these."""
+
+
+class _Watching(TeamsServicer):
+    """Remembers what it sees of each call: the time left for it, in seconds, and the client's end of the connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times_left: list[float] = []
+        self.connections: set[str] = set()
+
+    def GetTeam(self, request: teams_pb2.TeamRequest, context: grpc.ServicerContext) -> teams_pb2.TeamResponse:
+        left = context.time_remaining()
+        self.times_left.append(math.inf if left is None else left)
+        self.connections.add(context.peer())
+        return super().GetTeam(request, context)
+
+
+class _Gathering(_Watching):
+    """Keeps each call back until all have come, a moment at most. Then it answers, the last city first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+        self._arrived: set[str] = set()
+        self._answered = 0
+        self.together = False
+
+    def GetTeam(self, request: teams_pb2.TeamRequest, context: grpc.ServicerContext) -> teams_pb2.TeamResponse:
+        response = super().GetTeam(request, context)
+        with self._changed:
+            self._arrived.add(request.city)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._arrived.issuperset(CITIES), 0.2)
+            self.together = self.together or (self._answered == 0 and self._arrived.issuperset(CITIES))
+        if self.together:
+            time.sleep(0.04 * (len(CITIES) - CITIES.index(request.city)))
+        self._answered += 1
+        return response
+
+
+class _Failing(TeamsServicer):
+    """Ends the call with the status code that stands in place of a city."""
+
+    def GetTeam(self, request: teams_pb2.TeamRequest, context: grpc.ServicerContext) -> teams_pb2.TeamResponse:
+        if request.city in grpc.StatusCode.__members__:
+            context.abort(grpc.StatusCode[request.city], f"the details of {request.city}")
+        return super().GetTeam(request, context)
+
+
+def _serve(servicer: TeamsServicer) -> BackgroundServer:
+    server = BackgroundServer(servicer, name="exercise").start()
+    clean_up(server.stop)
+    return server
+
+
+def _stub(target: str, **options: int) -> Any:
+    channel = grpc.insecure_channel(target, options=list(options.items()))
+    clean_up(channel.close)
+    return teams_pb2_grpc.TeamsStub(channel)
+
+
+def _require_deadlines(call: str, servicer: _Watching, seconds: float) -> None:
+    longest = max(servicer.times_left, default=0.0)
+    if longest > YEAR:
+        raise NotYet(f"I called {call}. The answer is right, but the call has no deadline.")
+    if longest > seconds + 0.5:
+        raise NotYet(f"I called {call}. The answer is right, but the call may take more than {seconds:g} seconds.")
+
+
+@exercise(
+    "04.1",
+    title="Ask a server that is not up yet",
+    stub="""
+    def patient(stub, city): ...
+    """,
+    solution="""
+    def patient(stub, city):
+        request = teams_pb2.TeamRequest(city=city)
+        return stub.GetTeam(request, timeout=3, wait_for_ready=True).nickname
+    """,
+    why="In TRANSIENT_FAILURE only a call with `wait_for_ready` stays, and its deadline ends the wait.",
+    hints=(
+        "A call to a server that is not there fails at once with UNAVAILABLE. Which option makes it wait?",
+        "The option is `wait_for_ready=True`. It waits for ever, unless the call has a `timeout` too.",
+    ),
+)
+def _(answer: Any) -> None:
+    call = "patient(stub, 'Chicago')"
+    servicer = _Watching()
+    server = _serve(servicer)
+    # The channel looks for the server often, so that it is found soon after it has come.
+    stub = _stub(server.address, **{"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 100})
+    server.stop()
+    opening = threading.Timer(0.2, server.start)
+    opening.start()
+    clean_up(opening.join)
+    try:
+        nickname = called(answer, stub, "Chicago")
+    except grpc.RpcError as error:
+        code = error.code().name
+        raise NotYet(f"I called {call}, and started the server 0.2 seconds later. It ended with {code}.") from None
+    expect_equal(call=call, expected="Jackals", got=nickname)
+    _require_deadlines(call, servicer, 3)
+
+
+@exercise(
+    "04.2",
+    title="Mend: one after another",
+    stub="""
+    def nicknames(stub, cities):
+        answers = []
+        for city in cities:
+            call = stub.GetTeam.future(teams_pb2.TeamRequest(city=city), timeout=2)
+            answers.append(call.result().nickname)
+        return answers
+    """,
+    solution="""
+    def nicknames(stub, cities):
+        calls = [stub.GetTeam.future(teams_pb2.TeamRequest(city=city), timeout=2) for city in cities]
+        return [call.result().nickname for call in calls]
+    """,
+    why="`result()` waits, so every call has to be started before the first result is asked for.",
+    hints=(
+        "Which line waits? What has not been started yet while it waits?",
+        "Use two loops: one that starts the calls and keeps them, one that asks for their results.",
+    ),
+)
+def _(answer: Any) -> None:
+    call = f"nicknames(stub, {CITIES})"
+    servicer = _Gathering()
+    got = called(answer, _stub(_serve(servicer).address), CITIES)
+    expect_equal(call=call, expected=["Jackals", "Revolutionaries", "Orcas"], got=list(got or ()))
+    if not servicer.together:
+        raise NotYet(f"I called {call}. The answers are right, but the server never had all three calls at once.")
+    _require_deadlines(call, servicer, 2)
+
+
+@exercise(
+    "04.3",
+    title="Say what went wrong",
+    stub="""
+    def describe(ask): ...
+    """,
+    solution="""
+    def describe(ask):
+        try:
+            return ask().nickname
+        except grpc.RpcError as error:
+            match error.code():
+                case grpc.StatusCode.UNAVAILABLE:
+                    return "try again later"
+                case grpc.StatusCode.DEADLINE_EXCEEDED:
+                    return "too slow"
+                case grpc.StatusCode.INVALID_ARGUMENT:
+                    return error.details()
+            raise
+    """,
+    why="Codes mean the same whatever the details say, and a bare `raise` passes on what you can't explain.",
+    hints=(
+        "Catch `grpc.RpcError`, and compare its `code()` with members of `grpc.StatusCode`.",
+        "At the end of the `except` block, a bare `raise` lets every other error pass.",
+    ),
+)
+def _(answer: Any) -> None:
+    stub = _stub(_serve(_Failing()).address)
+
+    def told(city: str) -> Any:
+        return called(answer, lambda: stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2))
+
+    expected = {
+        "Chicago": "Jackals",
+        "UNAVAILABLE": "try again later",
+        "DEADLINE_EXCEEDED": "too slow",
+        "INVALID_ARGUMENT": "the details of INVALID_ARGUMENT",
+    }
+    for city, text in expected.items():
+        what = "describe with a call that succeeds" if city == "Chicago" else f"describe with a call that ends {city}"
+        try:
+            got = told(city)
+        except grpc.RpcError:
+            raise NotYet(f"I called {what}. Expected {text!r}, but the error came through.") from None
+        expect_equal(call=what, expected=text, got=got)
+    for code in ("UNIMPLEMENTED", "INTERNAL"):
+        try:
+            got = told(code)
+        except grpc.RpcError as error:
+            if error.code().name == code:
+                continue
+            raise NotYet(f"I called describe with a call that ends {code}. Another error came through.") from None
+        raise NotYet(f"I called describe with a call that ends {code}. Expected the error to pass, but got {got!r}.")
+
+
+@exercise(
+    "04.4",
+    title="Build a client that hides gRPC",
+    stub="""
+    class TeamsClient:
+        def __init__(self, address): ...
+
+        def nickname(self, city): ...
+
+        def __enter__(self): ...
+
+        def __exit__(self, *error): ...
+    """,
+    solution="""
+    class TeamsClient:
+        def __init__(self, address):
+            self.channel = grpc.insecure_channel(address)
+            self.stub = teams_pb2_grpc.TeamsStub(self.channel)
+
+        def nickname(self, city):
+            request = teams_pb2.TeamRequest(city=city)
+            nickname = self.stub.GetTeam(request, timeout=2).nickname
+            if nickname == "not a member":
+                raise LookupError(f"{city} has no team")
+            return nickname
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.channel.close()
+    """,
+    why="The channel lives as long as the client: made once, used by every call, closed at the end.",
+    hints=(
+        "What has to be made once, and what once for each call? The first belongs into `__init__`.",
+        "`__enter__` returns the client itself. `__exit__` closes the channel that `__init__` made.",
+        "Compare the nickname of the response with 'not a member' before you return it.",
+    ),
+)
+def _(answer: Any) -> None:
+    servicer = _Watching()
+    server = _serve(servicer)
+    client = called(answer, server.address)
+    with client as entered:
+        if not hasattr(entered, "nickname"):
+            raise NotYet(f"I wrote `with TeamsClient(address) as client`. Expected a client, but got {entered!r}.")
+        for city, nickname in {"Chicago": "Jackals", "Boston": "Revolutionaries", "Seattle": "Orcas"}.items():
+            expect_equal(call=f"client.nickname({city!r})", expected=nickname, got=entered.nickname(city))
+        try:
+            got = entered.nickname("Miami")
+        except LookupError:
+            pass
+        else:
+            raise NotYet(f"I called client.nickname('Miami'). Expected a LookupError, but got {got!r}.")
+    if len(servicer.connections) > 1:
+        raise NotYet(f"I made four calls with one client. They came over {len(servicer.connections)} connections.")
+    _require_deadlines("client.nickname", servicer, 2)
+    try:
+        got = entered.nickname("Chicago")
+    except (ValueError, grpc.RpcError):
+        return
+    raise NotYet(f"I called client.nickname('Chicago') after the `with` block. It still works: I got {got!r}.")
