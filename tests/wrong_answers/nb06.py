@@ -1,0 +1,57 @@
+"""Wrong answers to the exercises of notebook 06."""
+
+from teams_lib.exercises import find
+
+
+def _solution(exercise_id: str, *changes: tuple[str, str]) -> str:
+    """The solution with something wrong."""
+    solution = find(exercise_id).solution
+    for old, new in changes:
+        assert old in solution
+        solution = solution.replace(old, new)
+    return solution
+
+
+WRONG = {
+    "06.1": [
+        (_solution("06.1", ("iter(games)", "games")), "StatusCode.UNKNOWN in line 2"),
+        (_solution("06.1", ("games[rejection.position]", "rejection.reason")), "Expected GameResults in the list"),
+        (_solution("06.1", ("games[rejection.position]", "rejection")), "but it holds RejectedGame"),
+        (_solution("06.1", ("position]", "position - 1]")), "but got ['Seattle - Seattle', 'Boston - Chicago']"),
+        (
+            "def rejected(stub, games):\n"
+            "    return [g for g in games if stub.ReportGames(iter([g]), timeout=5).rejected]",
+            "Expected one call to the server, but 3 came",
+        ),
+    ],
+    "06.2": [
+        (
+            find("06.2").stub.replace("Upload(requests,", "Upload(iter(requests),"),
+            "I uploaded a clip of 5 bytes. All of them came, but the digest",
+        ),
+        (_solution("06.2", ("requests(),", "list(requests()),")), "Exception iterating requests!"),
+        (_solution("06.2", ("64_000", "5_000_000")), "Received message larger than max"),
+        (_solution("06.2", ("            digest.update(data)\n", "")), "the digest in the last message isn't theirs"),
+        (_solution("06.2", ("while data :=", "if data :=")), "The server has received 64,000"),
+        (_solution("06.2", ("        yield clips_pb2.Part(sha256=digest.digest())\n", "")), "No message had a sha256"),
+        (_solution("06.2", ("return ", "")), "Expected the receipt back, but got None"),
+    ],
+    "06.3": [
+        (
+            "def report(stub, results):\n    return stub.ReportGames(results, timeout=5)",
+            "Expected that exception to be raised, but StatusCode.UNKNOWN was",
+        ),
+        (
+            "def report(stub, results):\n    return stub.ReportGames(iter(list(results)), timeout=5)",
+            "send as you go",
+        ),
+        (_solution("06.3", ("            raise\n", "            pass\n")), "but it returned accepted:"),
+        (
+            _solution(
+                "06.3",
+                ("        if failures:\n            raise failures[0]\n        raise", "        raise failures[0]"),
+            ),
+            "while the server is down. Expected a grpc.RpcError to be raised, but IndexError",
+        ),
+    ],
+}
