@@ -1,0 +1,315 @@
+"""Talk in both directions at once."""
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from teams_lib import BackgroundServer, Game, League, TeamsServicer, teams_pb2, teams_pb2_grpc
+from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+
+import grpc
+
+SOON: Final = 1.0
+"""Seconds within which something has to happen that nothing holds up."""
+
+A_DAY: Final = 86_400.0
+
+NEWS: Final = Game("Boston", "Chicago", 14, 21)
+OTHER_NEWS: Final = Game("Seattle", "Detroit", 7, 3)
+
+
+class _Watched(TeamsServicer):
+    """Notes what a check needs to know of each FollowTeams call: its deadline, and that it follows somebody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remaining: list[float | None] = []
+        self.follows = threading.Event()
+
+    def FollowTeams(
+        self, request_iterator: Iterator[teams_pb2.FollowRequest], context: grpc.ServicerContext
+    ) -> Iterator[teams_pb2.ScoreUpdate]:
+        """As in the base class."""
+        self.remaining.append(context.time_remaining())
+        for update in super().FollowTeams(request_iterator, context):
+            self.follows.set()
+            yield update
+
+
+def _serve(exercise_id: str, servicer: object) -> tuple[BackgroundServer, Any]:
+    server = BackgroundServer(servicer, name=f"exercise {exercise_id}").start()
+    clean_up(server.stop)
+    channel = grpc.insecure_channel(server.address)
+    clean_up(channel.close)
+    return server, teams_pb2_grpc.TeamsStub(channel)
+
+
+def _soon(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + SOON
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.005)
+    return condition()
+
+
+def _senders() -> set[int]:
+    """The threads in which grpc takes the requests of a call from their iterator."""
+    found = set()
+    for ident, top in sys._current_frames().items():
+        frame = top
+        while frame.f_back is not None and frame.f_code.co_name != "consume_request_iterator":
+            frame = frame.f_back
+        if frame.f_code.co_name == "consume_request_iterator":
+            found.add(ident)
+    return found
+
+
+def _require_deadline(call: str, servicer: _Watched) -> None:
+    # Without a deadline, grpcio's server counts down to one in the far future.
+    if servicer.remaining and (servicer.remaining[-1] or A_DAY) >= A_DAY:
+        raise NotYet(f"I called {call}. Its call of FollowTeams has no deadline, so it could wait for ever.")
+
+
+@exercise(
+    "07.1",
+    title="Whom do you follow?",
+    stub='''
+    def followed(stub, cities):
+        """Follow the cities in one call; return the list that the server names last."""
+        ...
+    ''',
+    solution='''
+    def followed(stub, cities):
+        """Follow the cities in one call; return the list that the server names last."""
+        last = []
+        for update in stub.FollowTeams(map(follow, cities), timeout=5):
+            last = list(update.following.cities)
+        return last
+    ''',
+    why="The requests are known in advance, so the iterator half-closes by its end, and the loop ends with the call.",
+    hints=(
+        "You know all requests in advance: you need no queue. What makes a `FollowRequest` of each city?",
+        "`map(follow, cities)` is an iterator that ends by itself. Loop over the call, and remember the latest list.",
+    ),
+)
+def _(answer: Any) -> None:
+    servicer = _Watched()
+    server, stub = _serve("07.1", servicer)
+    before = _senders()
+    for calls, cities, expected in (
+        (1, ["Seattle", "Boston", "Chicago"], ["Boston", "Chicago", "Seattle"]),
+        (2, ["Detroit", "Miami"], ["Detroit"]),
+        (3, [], []),
+    ):
+        call = f"followed(stub, {cities})"
+        got = called(answer, stub, cities)
+        if hasattr(got, "__iter__") and not isinstance(got, str):
+            got = list(got)
+        expect_equal(call=call, expected=expected, got=got)
+        _require_deadline(call, servicer)
+        if cities:
+            _require_nothing_left(f"{call}, and the list is right", server, calls, before)
+        if len(servicer.remaining) > calls:
+            raise NotYet(f"I called {call}. Expected one call of FollowTeams, but it made more.")
+
+
+@exercise(
+    "07.2",
+    title="Mend a client that never hangs up",
+    stub="""
+    def next_game(stub, city, timeout):
+        inbox = queue.SimpleQueue()
+        inbox.put(follow(city))
+        for update in stub.FollowTeams(iter(inbox.get, None)):
+            if update.WhichOneof("update") == "game":
+                return update.game
+        return None
+    """,
+    solution="""
+    def next_game(stub, city, timeout):
+        inbox = queue.SimpleQueue()
+        inbox.put(follow(city))
+        updates = stub.FollowTeams(iter(inbox.get, None), timeout=timeout)
+        try:
+            for update in updates:
+                if update.WhichOneof("update") == "game":
+                    return update.game
+        finally:
+            inbox.put(None)
+            updates.cancel()
+        return None
+    """,
+    why="`finally` runs after a return and after an error. The sentinel frees the thread, cancel() the server.",
+    hints=(
+        "Two things are missing: a deadline, and a sentinel for gRPC's thread. An early end of the call is good style.",
+        "A `return` inside a loop leaves at once. What runs all the same?",
+        "Keep the call in a variable. Then `try: … finally:`, with `inbox.put(None)`, and `cancel()` for the call.",
+    ),
+)
+def _(answer: Any) -> None:
+    servicer = _Watched()
+    server, stub = _serve("07.2", servicer)
+    before = _senders()
+
+    def season() -> None:
+        if servicer.follows.wait(SOON):
+            server.wait_for_calls(1, 0.2)  # a client that half-closed too early has left by then
+            servicer.league.record(OTHER_NEWS)
+            servicer.league.record(NEWS)
+
+    threading.Thread(target=season, name="season of the check").start()
+    call = "next_game(stub, 'Chicago', timeout=2)"
+    got = called(answer, stub, "Chicago", 2)
+    if not isinstance(got, teams_pb2.GameResult):
+        raise NotYet(f"I called {call}, and a game was played. Expected that game, but got {got!r}.")
+    expect_equal(call=call, expected=NEWS.away_city, got=got.away_city)
+    _require_deadline(call, servicer)
+    _require_nothing_left(f"{call}, and it returned the game", server, 1, before)
+
+    call = "next_game(stub, 'Chicago', timeout=0.2), and no game was played"
+    code: object = None
+    try:
+        got = called(answer, stub, "Chicago", 0.2)
+    except grpc.RpcError as error:
+        code = error.code()
+    if code != grpc.StatusCode.DEADLINE_EXCEEDED:
+        came = code or f"the value {got!r}"
+        raise NotYet(f"I called {call}. Expected the error DEADLINE_EXCEEDED to come out, but got {came}.")
+    _require_nothing_left(call, server, 2, before)
+
+
+def _require_nothing_left(call: str, server: BackgroundServer, calls: int, before: set[int]) -> None:
+    if not _soon(lambda: _senders() <= before):
+        raise NotYet(f"I called {call}. A second later, a thread of gRPC still waits for the next request.")
+    if len(server.wait_for_calls(calls, SOON)) < calls:
+        raise NotYet(f"I called {call}. A second later, the handler on the server still runs.")
+
+
+class _CountedLeague(League):
+    """A league that knows how many listeners it has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listeners: set[object] = set()
+
+    def listen(self, listener: Callable[[Game], None]) -> Callable[[], None]:
+        """As in the base class."""
+        stop, key = super().listen(listener), object()
+        self.listeners.add(key)
+
+        def counted() -> None:
+            stop()
+            self.listeners.discard(key)
+
+        return counted
+
+
+class _Client:
+    """One FollowTeams call of the check, which says in the learner's words what did not come."""
+
+    def __init__(self, stub: Any) -> None:
+        self.inbox: queue.SimpleQueue[teams_pb2.FollowRequest | None] = queue.SimpleQueue()
+        self.updates = stub.FollowTeams(iter(self.inbox.get, None), timeout=SOON)
+        clean_up(lambda: self.inbox.put(None))
+
+    def follow(self, city: str) -> None:
+        self.inbox.put(teams_pb2.FollowRequest(action=teams_pb2.FollowRequest.FOLLOW, city=city))
+        update = self.next(f"I followed {city}. Expected an answer")
+        if city not in update.following.cities:
+            raise NotYet(f"I followed {city}. Expected an answer that names {city}, but got {_shown(update)}.")
+
+    def next(self, expected: str) -> teams_pb2.ScoreUpdate:
+        try:
+            update: teams_pb2.ScoreUpdate = next(self.updates)
+        except StopIteration:
+            raise NotYet(f"{expected}, but the call ended.") from None
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise NotYet(f"{expected}, but nothing came within a second.") from None
+            raise NotYet(f"{expected}, but the call ended with {error.code()}: {error.details()}") from None
+        return update
+
+    def game(self, what: str, expected: Game) -> None:
+        got = self.next(f"{what}. Expected that game").game
+        if (got.home_city, got.away_city) != (expected.home_city, expected.away_city):
+            came = f"{got.home_city} against {got.away_city}" if got.home_city else "another update"
+            raise NotYet(f"{what}. Expected that game, and no other, but got {came}.")
+
+
+def _shown(update: teams_pb2.ScoreUpdate) -> str:
+    return " ".join(str(update).split()) or "an empty update"
+
+
+@exercise(
+    "07.3",
+    title="Build a handler that pushes",
+    stub='''
+    class PushingServicer(TeamsServicer):
+        def FollowTeams(self, request_iterator, context):
+            """Answer each request, and push the games of the followed teams."""
+            ...
+    ''',
+    solution='''
+    class PushingServicer(TeamsServicer):
+        def FollowTeams(self, request_iterator, context):
+            """Answer each request, and push the games of the followed teams."""
+            outbox = queue.SimpleQueue()
+            cities = set()
+
+            def take(request):
+                cities.add(request.city)
+                return answer(request)
+
+            def on_game(game):
+                if game.home_city in cities or game.away_city in cities:
+                    outbox.put(news(game))
+
+            stop_listening = self.league.listen(on_game)
+            reader = threading.Thread(target=read, args=(request_iterator, outbox, take))
+            reader.start()
+            try:
+                yield from iter(outbox.get, None)
+            finally:
+                stop_listening()
+    ''',
+    why="The reader sends the sentinel at the half-close and after a cancellation, and `finally` runs in both cases.",
+    hints=(
+        "Start from `TwoThreads`. Where can you remember the cities of this one call?",
+        "`read` calls `make(request)` for each request: a function of yours can add the city and return the answer.",
+        "When a client cancels, the code after the loop of `yield` may never run, unless it stands in a `finally`.",
+    ),
+)
+def _(answer: Any) -> None:
+    league = _CountedLeague()
+    server, stub = _serve("07.3", called(answer, league))
+
+    client = _Client(stub)
+    client.follow("Chicago")
+    league.record(NEWS)
+    client.game("I followed Chicago, sent no more requests, and Chicago played in Boston", NEWS)
+    client.follow("Detroit")
+    league.record(Game("Seattle", "Arizona", 3, 3))
+    league.record(OTHER_NEWS)
+    client.game("I followed Chicago and Detroit. Seattle played Arizona, then Detroit", OTHER_NEWS)
+    client.inbox.put(None)
+    try:
+        rest = list(client.updates)
+    except grpc.RpcError as error:
+        raise NotYet(f"I half-closed the call. Expected it to end, but it went on until {error.code()}.") from None
+    if rest:
+        raise NotYet(f"I half-closed the call. Expected no more updates, but got {_shown(rest[0])}.")
+    if not _soon(lambda: not league.listeners):
+        raise NotYet("I half-closed the call, and it ended. A second later, its handler still listens to the league.")
+
+    client = _Client(stub)
+    client.follow("Seattle")
+    league.record(NEWS)
+    league.record(OTHER_NEWS)
+    client.game("In a new call I followed Seattle only. Boston played Chicago, then Seattle played Detroit", OTHER_NEWS)
+    client.updates.cancel()
+    if len(server.wait_for_calls(2, SOON)) < 2:
+        raise NotYet("I cancelled a call. A second later, its handler still runs and holds a worker.")
+    if not _soon(lambda: not league.listeners):
+        raise NotYet("I cancelled a call. A second later, its handler still listens to the league.")
