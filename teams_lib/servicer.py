@@ -55,7 +55,7 @@ class TeamsServicer(teams_pb2_grpc.TeamsServicer):
                 f"city_prefix has {length} characters; at most {MAX_PREFIX} are accepted",
             )
         for team in self.league.search(request.city_prefix):
-            # Nobody tells a generator that the client has left: it has to look.
+            # A generator hears that the client has left at its next yield, after the work for it: so it looks before.
             if not context.is_active():
                 return
             yield _response(team)

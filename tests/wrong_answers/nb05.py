@@ -1,0 +1,149 @@
+"""Wrong answers to the exercises of notebook 05."""
+
+from teams_lib.exercises import find
+
+
+def _solution(exercise_id: str, old: str, new: str) -> str:
+    """The solution with one thing wrong."""
+    solution = find(exercise_id).solution
+    assert old in solution
+    return solution.replace(old, new)
+
+
+WRONG = {
+    "05.1": [
+        (
+            "def first_cities(stub, count):\n"
+            "    cities = []\n"
+            "    for team in stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5):\n"
+            "        if len(cities) == count:\n"
+            "            break\n"
+            "        cities.append(team.city)\n"
+            "    return cities",
+            "asked for more than 3 teams",
+        ),
+        (
+            "def first_cities(stub, count):\n"
+            "    teams = list(stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5))\n"
+            "    return [team.city for team in teams[:count]]",
+            "asked for more than 3 teams",
+        ),
+        (
+            "kept = []\n\n\n"
+            "def first_cities(stub, count):\n"
+            "    kept.append(stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5))\n"
+            "    return [team.city for team, _ in zip(kept[-1], range(count - 1), strict=False)]",
+            "Expected ['Chicago', 'Detroit', 'Minneapolis'], but got ['Chicago', 'Detroit']",
+        ),
+        (
+            "kept = []\n\n\n"
+            "def first_cities(stub, count):\n"
+            "    kept.append(stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5))\n"
+            "    return [next(kept[-1]).city for _ in range(count)]",
+            "the call still runs",
+        ),
+        (
+            "def first_cities(stub, count):\n"
+            "    stream = stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5)\n"
+            "    cities = [next(stream).city for _ in range(count)]\n"
+            "    stream.cancel()\n"
+            "    return cities",
+            "StopIteration",
+        ),
+    ],
+    "05.2": [
+        (
+            _solution("05.2", "return cities, error.code()", "return [], error.code()"),
+            "Expected (['Chicago', 'Detroit', 'Minneapolis', 'New York'], <StatusCode.DATA_LOSS",
+        ),
+        (
+            "def cities_and_status(stub):\n"
+            "    stream = stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5)\n"
+            "    return [team.city for team in stream], stream.code()",
+            "It raised the error instead of returning what had arrived",
+        ),
+        (
+            _solution("05.2", "return cities, error.code()", "pass"),
+            "but got (['Chicago', 'Detroit', 'Minneapolis', 'New York'], <StatusCode.OK",
+        ),
+    ],
+    "05.3": [
+        (
+            _solution(
+                "05.3",
+                "                    if not context.is_active():\n                        return\n",
+                "",
+            ),
+            "The handler went on for",
+        ),
+        (
+            find("05.3").stub.replace(
+                "            self.step()",
+                "            if not context.is_active():\n                    return\n                self.step()",
+            ),
+            "The client left during a search. Then `searching` is 1",
+        ),
+        (
+            find("05.3").stub.replace(
+                "            self.step()",
+                "            if not context.is_active():\n"
+                "                    self.searching -= 1\n"
+                "                    return\n"
+                "                self.step()",
+            ),
+            "The client left when the first team was found. Then `searching` is 1",
+        ),
+        (
+            _solution("05.3", "if not context.is_active()", "if context.is_active()"),
+            "Expected ['Chicago', 'Detroit', 'Seattle'], but got []",
+        ),
+    ],
+    "05.4": [
+        (
+            _solution("05.4", "if not page.next_page_token:", "if len(page.teams) < page_size:"),
+            "but got ['City 0', 'City 1', 'City 2', 'City 3']",
+        ),
+        (
+            _solution("05.4", "if not page.next_page_token:", "if not page.teams:"),
+            "but got ['City 0', 'City 1', 'City 2', 'City 3']",
+        ),
+        (
+            _solution("05.4", "    while True:", "    teams = []\n    while True:")
+            .replace("yield from page.teams", "teams += page.teams")
+            .replace("            return\n        request", "            return teams\n        request"),
+            "has asked for 5 pages already",
+        ),
+        (
+            "def every_team(stub, page_size):\n"
+            "    teams, request = [], big_league_pb2.PageRequest(page_size=page_size)\n"
+            "    while True:\n"
+            "        page = stub.ListPage(request, timeout=2)\n"
+            "        teams += page.teams\n"
+            "        request.page_token = page.next_page_token\n"
+            "        if not page.next_page_token:\n"
+            "            return teams",
+            "ask for it once more",
+        ),
+        (
+            _solution("05.4", "return stub.ListPage(request, timeout=2)", "return stub.ListPage(request)"),
+            "a call had no deadline",
+        ),
+        (
+            _solution(
+                "05.4",
+                "        if error.code() != grpc.StatusCode.UNAVAILABLE:\n            raise\n",
+                "",
+            ),
+            "got lost",
+        ),
+        (
+            "def every_team(stub, page_size):\n"
+            "    request = big_league_pb2.PageRequest(page_size=page_size)\n"
+            "    while (page := stub.ListPage(request, timeout=2)).next_page_token:\n"
+            "        yield from page.teams\n"
+            "        request.page_token = page.next_page_token\n"
+            "    yield from page.teams",
+            "A page failed with UNAVAILABLE",
+        ),
+    ],
+}
