@@ -21,6 +21,7 @@ from teams_lib.pictures import (
     states,
     timeline,
 )
+from teams_lib.pictures._card import PLACES, colours_of
 
 import pytest
 from PIL import Image
@@ -240,3 +241,13 @@ def test_importing_the_module_does_not_import_matplotlib() -> None:
 def _any(value: object) -> Any:
     """A value that the types do not allow."""
     return value
+
+
+def test_a_lane_that_names_a_place_has_the_colour_of_the_place() -> None:
+    colours = colours_of(["server hands over", "client reads", "somebody"])
+    assert (colours["server hands over"], colours["client reads"]) == (PLACES["server"], PLACES["client"])
+    assert len(set(colours.values())) == 3
+
+
+def test_two_clients_are_told_apart() -> None:
+    assert len(set(colours_of(["client A", "client B", "server"]).values())) == 3

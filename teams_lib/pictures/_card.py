@@ -11,6 +11,7 @@ import logging
 import math
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -288,11 +289,17 @@ def short_number(value: float) -> str:
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name: the known one, or the next of the palette that is still free."""
+    """A colour for each name: the known one, or the next of the palette that is still free.
+
+    A name is known as a whole, or by one word of it if no other name has that word: "server hands over".
+    """
     keys = {name: name.lower().replace("_", " ") for name in names}
-    taken = [KNOWN[key] for key in keys.values() if key in KNOWN]
-    free = itertools.cycle([colour for colour in PALETTE if colour not in taken] or PALETTE)
-    return {name: KNOWN[key] if key in KNOWN else next(free) for name, key in keys.items()}
+    words = {name: set(re.findall(r"\w+", key)) & set(PLACES) for name, key in keys.items()}
+    often = Counter(itertools.chain.from_iterable(words.values()))
+    known = {name: PLACES[word] for name, found in words.items() for word in found if often[word] == 1 == len(found)}
+    known |= {name: KNOWN[key] for name, key in keys.items() if key in KNOWN}
+    free = itertools.cycle([colour for colour in PALETTE if colour not in known.values()] or PALETTE)
+    return {name: known[name] if name in known else next(free) for name in keys}
 
 
 def tint(colour: str, strength: float = 0.32) -> str:

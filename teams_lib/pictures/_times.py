@@ -192,8 +192,10 @@ def _draw_lane(card: Card, axis: Axis, colour: str, spans: Sequence[Span], y: fl
     for drawn in rows:
         height = max([20.0, *(len(lines) * BODY.line + 3 for *_, lines in drawn)])
         for x0, x1, at, lines in drawn:
-            if x0 == x1:
+            if x0 == x1 and lines:
                 card.dot(x0, y + height / 2, colour)
+            elif x0 == x1:  # a tick, because there may be very many of them
+                card.line([(x0, y + height / 2 - 10), (x0, y + height / 2 + 10)], colour, 2)
             else:
                 top, bottom = (y, y + height) if lines and x0 < at < x1 else (y + height / 2 - 10, y + height / 2 + 10)
                 card.box(x0, top, max(x1, x0 + 3), bottom, fill=tint(colour, 0.5), edge=colour, radius=3)
