@@ -24,7 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     stack.callback(environment.undo)
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         environment.setenv(name, DEAD_PROXY)
-    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+    # A machine that writes no .pyc files would hide a module that Python takes for unchanged.
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy", "PYTHONDONTWRITEBYTECODE"):
         environment.delenv(name, raising=False)
     progress = stack.enter_context(TemporaryDirectory(prefix="teams-progress-", ignore_cleanup_errors=True))
     environment.setenv("TEAMS_PROGRESS_DIR", progress)

@@ -89,7 +89,8 @@ class BackgroundServer:
         max_workers: how many handlers run at once; further calls wait.
         interceptors: `grpc.ServerInterceptor` objects, the first one outermost.
         options: pairs of a channel argument's name and its value. ``grpc.so_reuseport`` is 0 unless given here.
-        maximum_concurrent_rpcs: calls above this number are refused with RESOURCE_EXHAUSTED instead of waiting.
+        maximum_concurrent_rpcs: calls above this number are refused with RESOURCE_EXHAUSTED. Calls that wait for a
+            worker count too, so a number above ``max_workers`` lets the rest wait.
         credentials: to serve TLS; plaintext without.
 
     Raises:
@@ -98,7 +99,7 @@ class BackgroundServer:
     Example:
         >>> from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
         >>> with BackgroundServer(TeamsServicer()) as server, grpc.insecure_channel(server.address) as channel:
-        ...     teams_pb2_grpc.TeamsStub(channel).GetTeam(teams_pb2.TeamRequest(city="Boston")).nickname
+        ...     teams_pb2_grpc.TeamsStub(channel).GetTeam(teams_pb2.TeamRequest(city="Boston"), timeout=5).nickname
         'Revolutionaries'
         >>> server.calls
         [<Call /Teams/GetTeam OK>]
@@ -158,7 +159,11 @@ class BackgroundServer:
 
     @property
     def calls(self) -> list[Call]:
-        """The calls that have ended, oldest first; at most the last `MAX_CALLS`."""
+        """The calls whose handlers have ended, oldest first; at most the last `MAX_CALLS`.
+
+        Calls to methods that nobody serves are here too. Those above ``maximum_concurrent_rpcs``, and those that were
+        over before a worker was free, reached no handler, and are not.
+        """
         return self._log.snapshot()
 
     def wait_for_calls(self, count: int, timeout: float = 5.0) -> list[Call]:
@@ -199,7 +204,7 @@ class BackgroundServer:
             return
         pool = _DaemonThreads(self._max_workers, self.name)
         server = grpc.server(
-            pool,  # type: ignore[arg-type]  # gRPC only submits to it and shuts it down: any executor will do
+            pool,  # type: ignore[arg-type]  # gRPC only submits to it: any executor will do
             interceptors=[self._log, *self._interceptors],
             options=list(self._options.items()),
             maximum_concurrent_rpcs=self._maximum_concurrent_rpcs,
@@ -312,7 +317,7 @@ class _Registrar:
 
 
 class _CallLog(grpc.ServerInterceptor):
-    """Writes down every call. A call is in the log before its client can see that it has ended."""
+    """Writes down every call. One that is answered is in the log before its client has the answer."""
 
     def __init__(self, on_call: Callable[[Call], None] | None = None) -> None:
         self._calls: deque[Call] = deque(maxlen=MAX_CALLS)
@@ -469,7 +474,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         port = _bind(server, args.host, args.port)
     except ServerError as error:
         sys.exit(str(error))
-    # A polite kill is a Ctrl-C; and a program started in the background of a shell would ignore both.
+    # A polite kill is a Ctrl-C; and a program started in the background of a shell would ignore Ctrl-C.
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, signal.default_int_handler)
     server.start()

@@ -55,7 +55,7 @@ class TeamsServicer(teams_pb2_grpc.TeamsServicer):
                 f"city_prefix has {length} characters; at most {MAX_PREFIX} are accepted",
             )
         for team in self.league.search(request.city_prefix):
-            # A generator hears that the client has left at its next yield, after the work for it: so it looks before.
+            # gRPC ends a generator only at its yield; one that works long before it has to look.
             if not context.is_active():
                 return
             yield _response(team)
@@ -65,8 +65,8 @@ class TeamsServicer(teams_pb2_grpc.TeamsServicer):
     ) -> teams_pb2.SeasonSummary:
         """Count the games of the stream, and answer with the standings when it ends.
 
-        A game that the league does not accept is named in the summary and stops nothing. Games that arrived before the
-        client cancelled, or before its deadline, stay counted.
+        A game that the league does not accept is named in the summary and stops nothing. Games that this
+        handler had read when the client cancelled, or when its deadline passed, stay counted.
         """
         summary = teams_pb2.SeasonSummary()
         # When the client gives up, the iterator raises, and gRPC ends the handler. Or it ends as if the stream were
