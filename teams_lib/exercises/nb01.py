@@ -36,14 +36,15 @@ def _framed(*messages: bytes) -> bytes:
     why="Only the length says where a message ends, and the rest waits until more bytes arrive.",
     hints=(
         "Take one message off the front, and repeat while there is a complete one.",
+        "Two things may be incomplete at the end: the four bytes of a length, or a message. A message may be empty.",
         'int.from_bytes(data[:4], "big") is the length. The message is complete if 4 + length bytes are there.',
-        "Two things may be incomplete at the end: the four bytes of the length, or the message. Both are the rest.",
     ),
 )
 def _(unframe: Callable[[bytes], Any]) -> None:
     cases: list[tuple[bytes, tuple[list[bytes], bytes]]] = [
         (_framed(b"Chicago"), ([b"Chicago"], b"")),
         (_framed(b"Chicago", b"", b"Boston"), ([b"Chicago", b"", b"Boston"], b"")),
+        (_framed(b"Chicago", b""), ([b"Chicago", b""], b"")),
         (b"", ([], b"")),
         (_framed(b"Chicago") + b"\0\0", ([b"Chicago"], b"\0\0")),
         (_framed(b"Chicago") + b"\0\0\0\6Bos", ([b"Chicago"], b"\0\0\0\6Bos")),
@@ -79,8 +80,8 @@ def _(unframe: Callable[[bytes], Any]) -> None:
     why="A reply with another id answers a question that nobody waits for any more; gRPC numbers its streams for that.",
     hints=(
         "Which field of the reply tells whose answer it is?",
-        "Read replies in a loop, and leave the loop with the one whose id is yours.",
-        "A reply with another id is late: drop it, and read the next.",
+        "A reply with another id answers a question that nobody waits for any more. Yours is still on its way.",
+        "Send as before. Then read replies in a loop, and leave the loop with the one whose id is yours.",
     ),
 )
 def _(call_with_id: Callable[..., Any]) -> None:
@@ -99,13 +100,26 @@ def _(call_with_id: Callable[..., Any]) -> None:
             ) from None
         if got != "Revolutionaries":
             raise NotYet(f"{_late(late)} Expected 'Revolutionaries' for Boston, but got {got!r}.")
-        size = int.from_bytes(theirs.recv(4), "big")
-        sent = json.loads(theirs.recv(size))
+        ours.close()
+        sent = _received(theirs)
+        if len(sent) != 1:
+            raise NotYet(
+                f"{_late(late)} Your client sent {len(sent)} requests. It should send one, and then only read."
+            )
         expect_equal(
             call=f'call_with_id(connection, {7 + late}, "get_team", "Boston") and looked at what it sent',
             expected={"id": 7 + late, "method": "get_team", "args": ["Boston"]},
-            got=sent,
+            got=sent[0],
         )
+
+
+def _received(connection: socket.socket) -> list[Any]:
+    """All messages until the other end is closed."""
+    messages = []
+    with connection.makefile("rb") as file:
+        while prefix := file.read(4):
+            messages.append(json.loads(file.read(int.from_bytes(prefix, "big"))))
+    return messages
 
 
 def _late(count: int) -> str:
@@ -123,16 +137,18 @@ def _late(count: int) -> str:
     def json_get_team(channel, city):
         method = channel.unary_unary(
             "/Teams/GetTeam",
-            request_serializer=lambda message: json.dumps(message).encode(),
-            response_deserializer=json.loads,
+            lambda message: json.dumps(message).encode(),
+            json.loads,
         )
         return method({"city": city}, timeout=5)["nickname"]
     """,
     why="gRPC carries bytes: the two functions given to unary_unary decide what they mean.",
     hints=(
         "The seven steps above make a method by hand: a channel's unary_unary takes its full name and two functions.",
-        "The first function makes bytes of a request: json.dumps(…) gives text, .encode() makes bytes of it.",
-        'method({"city": city}, timeout=5) gives what your second function made of the answer, a dictionary.',
+        "The full name is /Service/Method. The first function makes bytes of your request, "
+        "the second makes what you like of the bytes of the answer.",
+        "json.dumps(…).encode() makes bytes of a dictionary, and json.loads reads them: "
+        "wrap the first in a lambda. What unary_unary returns is called with a dictionary and a timeout.",
     ),
 )
 def _(json_get_team: Callable[[grpc.Channel, str], Any]) -> None:
@@ -148,14 +164,30 @@ def _(json_get_team: Callable[[grpc.Channel, str], Any]) -> None:
         seen.append((city, context.time_remaining()))
         return json.dumps({"city": city, "nickname": TEAMS.get(city, "not a member")}).encode()
 
-    handlers = grpc.method_handlers_generic_handler("Teams", {"GetTeam": grpc.unary_unary_rpc_method_handler(get_team)})
-    server = BackgroundServer(object(), add=lambda _, it: it.add_generic_rpc_handlers((handlers,)), name="check 01.3")
+    asked: list[str] = []
+
+    class Dispatcher(grpc.GenericRpcHandler):
+        def service(self, call: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+            asked.append(call.method)
+            return grpc.unary_unary_rpc_method_handler(get_team) if call.method == "/Teams/GetTeam" else None
+
+    server = BackgroundServer(Dispatcher(), add=lambda it, to: to.add_generic_rpc_handlers((it,)), name="check 01.3")
     clean_up(server.start().stop)
     channel = grpc.insecure_channel(server.address)
     clean_up(channel.close)
     for city in ("Chicago", "New York", "Miami"):
-        got = called(json_get_team, channel, city)
         call = f'json_get_team(channel, "{city}")'
+        try:
+            got = called(json_get_team, channel, city)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                raise NotYet(f"I called {call}. It asked for the method {asked[-1]!r}, and there is none.") from None
+            if "serializing" in (error.details() or ""):
+                raise NotYet(
+                    f"I called {call}, and gRPC said: {error.details()} Give unary_unary two functions: "
+                    "one takes your request and returns bytes, the other takes the bytes of the answer."
+                ) from None
+            raise
         if not seen:
             raise NotYet(f"I called {call}, and the server got no call. The answer got here was {got!r}.")
         expect_equal(call=call, expected=TEAMS.get(city, "not a member"), got=got)

@@ -52,6 +52,11 @@ def _find(what: Callable[[str], Any], name: str) -> Any:
         raise NotYet(f"The contract compiles, but I find no {name} in it any more.") from None
 
 
+def _number(made: type[message.Message], name: str) -> str:
+    field = made.DESCRIPTOR.fields_by_name.get(name)
+    return f"field {field.number}" if field else "missing"
+
+
 @exercise(
     "02.1",
     title="Read a key",
@@ -67,6 +72,7 @@ def _find(what: Callable[[str], Any], name: str) -> Any:
     why="The lowest three bits are the wire type, and shifting them out leaves the field number.",
     hints=(
         "Look at the bits: f'{0x12:08b}' is 00010010. Which of them hold the 2 of the number, which the 2 of the type?",
+        "A shift to the right, `>>`, drops the lowest bits. A mask, `&`, keeps only the bits that it has itself.",
         "`byte >> 3` drops the lowest three bits; `byte & 0b111` keeps only them.",
     ),
 )
@@ -127,9 +133,11 @@ def _(answer: Any) -> None:
     ''',
     why="protoc finds what is no contract at all; only the old bytes show that a number must stay what it was.",
     hints=(
-        "Compile it in your head, from the top: a semicolon, a type, a number given twice, an enum that has no zero.",
-        "The enum needs one more value with the number 0. OPEN and CLOSED keep theirs: old bytes hold them.",
-        "protoc is content with ListStadiums before its comment is: one message each means `stream`.",
+        "Mend what protoc complains about first, in the line that it names, and run the cell again. It has four.",
+        "The old bytes tell the field numbers: 0x12 is the key of the name, 0x18 that of the seats. "
+        "And they hold an OPEN, so neither OPEN nor CLOSED can be the enum's zero.",
+        "`enum Roof { ROOF_UNSPECIFIED = 0; OPEN = 1; CLOSED = 2; }`. When protoc is content, read the comment of "
+        "ListStadiums once more: one message each means `stream`.",
     ),
 )
 def _(answer: Any) -> None:
@@ -146,11 +154,17 @@ def _(answer: Any) -> None:
     for name, expected in (("city", "Boston"), ("name", "Bay Park"), ("seats", 21_000)):
         got = getattr(old, name, None)
         if got != expected:
-            raise NotYet(f"I read the old bytes. Expected {name} {expected!r}, but got {got!r}.")
+            number = _number(stadium, name)
+            raise NotYet(
+                f"I read the old bytes. Expected {name} {expected!r}, but got {got!r}: your {name} is {number}."
+            )
     value = roof.values_by_number.get(getattr(old, "roof", None))
     came = value.name if value else None
     if came != "OPEN":
-        raise NotYet(f"I read the old bytes. Expected roof OPEN, but got {came}: a value's number must stay.")
+        # 4 is the number in the bytes: what differs is the enum then.
+        number = _number(stadium, "roof")
+        why = "a value's number must stay" if number == "field 4" else f"your roof is {number}"
+        raise NotYet(f"I read the old bytes. Expected roof OPEN, but got {came}: {why}.")
     for name, streams in (("GetStadium", False), ("ListStadiums", True)):
         if name not in methods:
             raise NotYet(f"The contract compiles, but the service has no {name} any more.")
@@ -161,17 +175,8 @@ def _(answer: Any) -> None:
 
 @exercise(
     "02.3",
-    title="Compile into a package",
+    title="Compile into a deeper package",
     stub="""
-    arguments = [
-        "-Iprotobufs",
-        "--python_out=club",
-        "--grpc_python_out=club",
-        "roster.proto",
-        "player.proto",
-    ]
-    """,
-    solution="""
     arguments = [
         "-Iclub=protobufs",
         "--python_out=.",
@@ -180,11 +185,21 @@ def _(answer: Any) -> None:
         "club/player.proto",
     ]
     """,
-    why="The path by which protoc knows a file, club/roster.proto, becomes its place in the output and its import.",
+    solution="""
+    arguments = [
+        "-Iclub/wire=protobufs",
+        "--python_out=src",
+        "--grpc_python_out=src",
+        "club/wire/roster.proto",
+        "club/wire/player.proto",
+    ]
+    """,
+    why="The path by which protoc knows a file, club/wire/roster.proto, becomes its place below src and its import.",
     hints=(
-        "The import in the generated file repeats the path by which protoc knows the proto. What should that path be?",
-        "`-Iclub=protobufs` lets protoc see the folder protobufs under the name club; then `club/player.proto` exists.",
-        "The outputs keep the path too: with `--python_out=club` they land in club/club. Start from `.` instead.",
+        "Find the path club/wire/player.proto in the task. By which path does protoc know this file now?",
+        "What stands before the = of `-I` may be a path of several parts. The two files are named by it as well.",
+        "With `-Iclub/wire=protobufs` the file is `club/wire/player.proto`, and protoc repeats all of this path below "
+        "the output folder. So the outputs name the folder above `club`.",
     ),
 )
 def _(answer: Any) -> None:
@@ -192,28 +207,28 @@ def _(answer: Any) -> None:
         raise NotYet(f"I expected a list of arguments for protoc, all of them text, but got {answer!r}.")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        (folder / "protobufs").mkdir()
-        (folder / "club").mkdir()
-        (folder / "club" / "__init__.py").touch()
-        (folder / "protobufs" / "player.proto").write_text('syntax = "proto3";\nmessage Player { string name = 1; }\n')
-        # What a proto imports must be named by the same path as on the command line.
-        for path in ("club/player.proto", "player.proto"):
-            (folder / "protobufs" / "roster.proto").write_text(
-                f'syntax = "proto3";\nimport "{path}";\nservice Roster {{ rpc Find(Player) returns (Player); }}\n'
-            )
-            complaint = _python(folder, "-m", "grpc_tools.protoc", *answer)
-            if not complaint:
-                break
+        protobufs, source = folder / "protobufs", folder / "src"
+        package = source / "club" / "wire"
+        protobufs.mkdir()
+        package.mkdir(parents=True)
+        for each in (package, package.parent):
+            (each / "__init__.py").touch()
+        (protobufs / "player.proto").write_text('syntax = "proto3";\nmessage Player { string name = 1; }\n')
+        (protobufs / "roster.proto").write_text(
+            'syntax = "proto3";\nimport "club/wire/player.proto";\n'
+            "service Roster { rpc Find(Player) returns (Player); }\n"
+        )
+        complaint = _python(folder, "-m", "grpc_tools.protoc", *answer)
         if complaint:
             raise NotYet(f"protoc says: {complaint.splitlines()[0]}")
-        for name in ("player_pb2", "roster_pb2_grpc"):
-            if not (folder / "club" / f"{name}.py").exists():
+        for name in ("player_pb2", "roster_pb2", "roster_pb2_grpc"):
+            if not (package / f"{name}.py").exists():
                 found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*_pb2*.py"))
                 wrote = ", ".join(found) or "nothing"
-                raise NotYet(f"protoc is content, but there is no club/{name}.py. It wrote {wrote}.")
-        complaint = _python(folder, "-c", "from club import player_pb2, roster_pb2_grpc")
+                raise NotYet(f"protoc is content, but there is no src/club/wire/{name}.py. It wrote {wrote}.")
+        complaint = _python(source, "-c", "from club.wire import roster_pb2, roster_pb2_grpc")
         if complaint:
-            raise NotYet(f"I ran `from club import player_pb2, roster_pb2_grpc`: {complaint.splitlines()[-1]}.")
+            raise NotYet(f"I ran `from club.wire import roster_pb2, roster_pb2_grpc`: {complaint.splitlines()[-1]}.")
 
 
 @exercise(
@@ -250,7 +265,8 @@ def _(answer: Any) -> None:
     hints=(
         "Write read_varint(data, at): it returns the number and the position after it. A byte below 0x80 is the last.",
         "Then decode is one loop: read a key, read a varint. For wire type 0 that is the value; for 2 it is a length.",
-        "Do small messages work and large ones not? Keys and lengths can take two bytes too: read them as varints.",
+        "Each byte adds `(byte & 0x7F) << shift`, and shift grows by 7. Keys and lengths can take two bytes too: read "
+        "them the same way.",
     ),
 )
 def _(answer: Any) -> None:
@@ -276,7 +292,11 @@ def _(answer: Any) -> None:
         ("a message that has the fields 16 and 17", far, [(16, b"abc"), (17, 300)]),
     )
     for name, data, expected in samples:
-        got = called(answer, data)
+        try:
+            got = called(answer, data)
+        except Exception as error:
+            error.add_note(f"(I called decode with the bytes of {name})")  # the runner shows it with the learner's line
+            raise
         if not isinstance(got, Iterable):
             raise NotYet(f"I called decode with the bytes of {name}. Expected a list of pairs, but got {got!r}.")
         pairs = [tuple(each) if isinstance(each, list | tuple) else each for each in got]

@@ -1,9 +1,13 @@
 """Make calls from a client."""
 
+import contextlib
 import math
+import socket
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
+from unittest import mock
 
 from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
 from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
@@ -62,16 +66,36 @@ class _Failing(TeamsServicer):
         return super().GetTeam(request, context)
 
 
+class _Trouble(Exception):  # noqa: N818 - it only has to come out of a block
+    """Raised in the learner's `with` block."""
+
+
 def _serve(servicer: TeamsServicer) -> BackgroundServer:
     server = BackgroundServer(servicer, name="exercise").start()
     clean_up(server.stop)
     return server
 
 
-def _stub(target: str, **options: int) -> Any:
+def _stub(target: str, *interceptors: Any, **options: int) -> Any:
     channel = grpc.insecure_channel(target, options=list(options.items()))
     clean_up(channel.close)
-    return teams_pb2_grpc.TeamsStub(channel)
+    return teams_pb2_grpc.TeamsStub(grpc.intercept_channel(channel, *interceptors))
+
+
+def _connect_anew() -> None:
+    """Give each channel that the answer makes a connection of its own.
+
+    Without this, a new channel may come in time to take over the connection of one that is being closed.
+    """
+    genuine = grpc.insecure_channel
+
+    def insecure_channel(target: str, options: Sequence[Any] | None = None, *others: Any, **named: Any) -> grpc.Channel:
+        own = [*(options or ()), ("grpc.use_local_subchannel_pool", 1)]
+        return genuine(target, own, *others, **named)
+
+    replaced = mock.patch.object(grpc, "insecure_channel", insecure_channel)
+    replaced.start()
+    clean_up(replaced.stop)
 
 
 def _require_deadlines(call: str, servicer: _Watching, seconds: float) -> None:
@@ -82,40 +106,73 @@ def _require_deadlines(call: str, servicer: _Watching, seconds: float) -> None:
         raise NotYet(f"I called {call}. The answer is right, but the call may take more than {seconds:g} seconds.")
 
 
+class _OneCall(grpc.UnaryUnaryClientInterceptor):
+    """Lets one call pass, and only if it takes no longer than the seconds."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        self._what = what
+        self._seconds = seconds
+        self._calls = 0
+
+    def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        self._calls += 1
+        if self._calls > 1:
+            raise NotYet(f"I called {self._what}. It made a second call, and one can do all the waiting.")
+        if client_call_details.timeout is None:
+            raise NotYet(f"I called {self._what}. The call that it made has no deadline.")
+        if client_call_details.timeout > self._seconds:
+            raise NotYet(f"I called {self._what}. The call that it made may take longer than that.")
+        return continuation(client_call_details, request)
+
+
+def _patient(answer: Any, target: str, seconds: float) -> Any:
+    one_call = _OneCall(f"patient(stub, 'Chicago', {seconds:g})", seconds)
+    # The channel looks for the server often, so that it is found soon after it has come.
+    often = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 100}
+    return called(answer, _stub(target, one_call, **often), "Chicago", seconds)
+
+
 @exercise(
     "04.1",
     title="Ask a server that is not up yet",
     stub="""
-    def patient(stub, city): ...
+    def patient(stub, city, seconds): ...
     """,
     solution="""
-    def patient(stub, city):
+    def patient(stub, city, seconds):
         request = teams_pb2.TeamRequest(city=city)
-        return stub.GetTeam(request, timeout=3, wait_for_ready=True).nickname
+        return stub.GetTeam(request, timeout=seconds, wait_for_ready=True).nickname
     """,
     why="In TRANSIENT_FAILURE only a call with `wait_for_ready` stays, and its deadline ends the wait.",
     hints=(
         "A call to a server that is not there fails at once with UNAVAILABLE. Which option makes it wait?",
-        "The option is `wait_for_ready=True`. It waits for ever, unless the call has a `timeout` too.",
+        "The option is `wait_for_ready=True`. By itself it waits for ever: what else does the call need?",
+        "The call is `stub.GetTeam(request, timeout=seconds, wait_for_ready=True)`. It returns a message, not a name.",
     ),
 )
 def _(answer: Any) -> None:
-    call = "patient(stub, 'Chicago')"
-    servicer = _Watching()
-    server = _serve(servicer)
-    # The channel looks for the server often, so that it is found soon after it has come.
-    stub = _stub(server.address, **{"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 100})
+    server = _serve(TeamsServicer())
+    target = server.address
     server.stop()
     opening = threading.Timer(0.2, server.start)
     opening.start()
     clean_up(opening.join)
+    call = "patient(stub, 'Chicago', 2)"
     try:
-        nickname = called(answer, stub, "Chicago")
+        nickname = _patient(answer, target, 2)
     except grpc.RpcError as error:
-        code = error.code().name
-        raise NotYet(f"I called {call}, and started the server 0.2 seconds later. It ended with {code}.") from None
+        ended = f"{error.code().name}: {error.details()}"
+        raise NotYet(f"I called {call}, and started the server 0.2 seconds later. It ended with {ended}") from None
     expect_equal(call=call, expected="Jackals", got=nickname)
-    _require_deadlines(call, servicer, 3)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        try:
+            got = _patient(answer, f"127.0.0.1:{nobody.getsockname()[1]}", 0.2)
+        except grpc.RpcError:
+            return
+    raise NotYet(f"I called patient(stub, 'Chicago', 0.2), and no server came. Expected the error, but got {got!r}.")
 
 
 @exercise(
@@ -144,7 +201,8 @@ def _(answer: Any) -> None:
     call = f"nicknames(stub, {CITIES})"
     servicer = _Gathering()
     got = called(answer, _stub(_serve(servicer).address), CITIES)
-    expect_equal(call=call, expected=["Jackals", "Revolutionaries", "Orcas"], got=list(got or ()))
+    got = list(got) if isinstance(got, Iterable) else got
+    expect_equal(call=call, expected=["Jackals", "Revolutionaries", "Orcas"], got=got)
     if not servicer.together:
         raise NotYet(f"I called {call}. The answers are right, but the server never had all three calls at once.")
     _require_deadlines(call, servicer, 2)
@@ -240,30 +298,43 @@ def _(answer: Any) -> None:
     why="The channel lives as long as the client: made once, used by every call, closed at the end.",
     hints=(
         "What has to be made once, and what once for each call? The first belongs into `__init__`.",
-        "`__enter__` returns the client itself. `__exit__` closes the channel that `__init__` made.",
-        "Compare the nickname of the response with 'not a member' before you return it.",
+        "`__enter__` returns the client itself. `__exit__` closes the channel of `__init__`, and returns nothing.",
+        "In `nickname`: `found = self.stub.GetTeam(request, timeout=2).nickname`, then an `if` with a `raise`.",
     ),
 )
 def _(answer: Any) -> None:
     servicer = _Watching()
-    server = _serve(servicer)
-    client = called(answer, server.address)
-    with client as entered:
-        if not hasattr(entered, "nickname"):
-            raise NotYet(f"I wrote `with TeamsClient(address) as client`. Expected a client, but got {entered!r}.")
-        for city, nickname in {"Chicago": "Jackals", "Boston": "Revolutionaries", "Seattle": "Orcas"}.items():
-            expect_equal(call=f"client.nickname({city!r})", expected=nickname, got=entered.nickname(city))
-        try:
-            got = entered.nickname("Miami")
-        except LookupError:
-            pass
-        else:
-            raise NotYet(f"I called client.nickname('Miami'). Expected a LookupError, but got {got!r}.")
+    _connect_anew()
+    client = called(answer, _serve(servicer).address)
+    for name in ("__enter__", "__exit__"):
+        if not hasattr(client, name):
+            raise NotYet(f"I wrote `with TeamsClient(address) as client`. A `with` block needs {name}: I found none.")
+    # The steps of a `with` block, one by one: what is wrong with them is the learner's, not the course's.
+    entered = called(client.__enter__)
+    if isinstance(entered, type) or not hasattr(entered, "nickname"):
+        raise NotYet(f"I wrote `with TeamsClient(address) as client`. Expected a client, but got {entered!r}.")
+
+    def nickname_of(city: str) -> Any:
+        return called(lambda: entered.nickname(city))
+
+    for city, nickname in {"Chicago": "Jackals", "Boston": "Revolutionaries", "Seattle": "Orcas"}.items():
+        expect_equal(call=f"client.nickname({city!r})", expected=nickname, got=nickname_of(city))
+    try:
+        got = nickname_of("Miami")
+    except LookupError:
+        pass
+    else:
+        raise NotYet(f"I called client.nickname('Miami'). Expected a LookupError, but got {got!r}.")
     if len(servicer.connections) > 1:
         raise NotYet(f"I made four calls with one client. They came over {len(servicer.connections)} connections.")
     _require_deadlines("client.nickname", servicer, 2)
+    with contextlib.suppress(_Trouble):
+        if swallowed := called(client.__exit__, _Trouble, _Trouble(), None):
+            raise NotYet(
+                f"I raised an error in the `with` block. It got lost, because `__exit__` returned {swallowed!r}."
+            )
     try:
-        got = entered.nickname("Chicago")
-    except (ValueError, grpc.RpcError):
+        got = nickname_of("Chicago")
+    except Exception:  # a closed client may say so in its own way
         return
     raise NotYet(f"I called client.nickname('Chicago') after the `with` block. It still works: I got {got!r}.")

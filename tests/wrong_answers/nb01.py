@@ -33,6 +33,20 @@ def unframe(data):
 """,
             "Expected a pair",
         ),
+        (
+            """
+def unframe(data):
+    messages = []
+    while len(data) > 4:
+        end = 4 + int.from_bytes(data[:4], "big")
+        if len(data) < end:
+            break
+        messages.append(data[4:end])
+        data = data[end:]
+    return messages, data
+""",
+            "Expected ([b'Chicago', b''], b''), but got ([b'Chicago'], b'\\x00\\x00\\x00\\x00')",
+        ),
     ],
     "01.2": [
         (
@@ -54,6 +68,24 @@ def call_with_id(connection, call_id, method, *args):
     return reply["ok"]
 """,
             "3 late answers stood before the right one. Expected 'Revolutionaries' for Boston, but got 'Wheels'",
+        ),
+        (
+            """
+def call_with_id(connection, call_id, method, *args):
+    reply = {"id": None}
+    while reply["id"] != call_id:
+        send(connection, json.dumps({"id": call_id, "method": method, "args": args}).encode())
+        reply = json.loads(receive(connection))
+    return reply["ok"]
+""",
+            "One late answer stood before the right one. Your client sent 2 requests.",
+        ),
+        (
+            """
+def call_with_id(connection, call_id, method, *args):
+    return json.loads(receive(connection))["ok"]
+""",
+            "Your client sent 0 requests.",
         ),
     ],
     "01.3": [
@@ -79,6 +111,22 @@ def json_get_team(channel, city):
     return method({"city": city}, timeout=5)
 """,
             "Expected 'Jackals', but got {'city': 'Chicago', 'nickname': 'Jackals'}",
+        ),
+        (
+            """
+def json_get_team(channel, city):
+    method = channel.unary_unary("/Teams/GetTeam", json.dumps({"city": city}).encode(), json.loads)
+    return method({"city": city}, timeout=5)["nickname"]
+""",
+            "Exception serializing request! Give unary_unary two functions",
+        ),
+        (
+            """
+def json_get_team(channel, city):
+    method = channel.unary_unary("GetTeam", lambda message: json.dumps(message).encode(), json.loads)
+    return method({"city": city}, timeout=5)["nickname"]
+""",
+            "It asked for the method 'GetTeam', and there is none",
         ),
     ],
 }

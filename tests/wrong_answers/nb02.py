@@ -20,18 +20,23 @@ WRONG = {
     "02.2": [
         (_solution("02.2", "(stream Stadium);", "(Stadium)"), 'contract.proto:8:1: Expected ";"'),
         (_solution("02.2", "string name", "text name"), '"text" is not defined'),
-        (_solution("02.2", "seats = 3", "seats = 5"), "Expected seats 21000, but got 0"),
-        (_solution("02.2", "ROOF_UNSPECIFIED = 0; OPEN = 1; CLOSED = 2", "OPEN = 0; CLOSED = 1"), "Expected roof OPEN"),
+        (_solution("02.2", "seats = 3", "seats = 5"), "Expected seats 21000, but got 0: your seats is field 5"),
+        (
+            _solution("02.2", "roof = 4", "roof = 5"),
+            "Expected roof OPEN, but got ROOF_UNSPECIFIED: your roof is field 5",
+        ),
+        (
+            _solution("02.2", "ROOF_UNSPECIFIED = 0; OPEN = 1; CLOSED = 2", "OPEN = 0; CLOSED = 1"),
+            "a value's number must stay",
+        ),
         (_solution("02.2", "stream ", ""), "ListStadiums is not what its comment says"),
     ],
     "02.3": [
-        (_solution("02.3", "-Iclub=protobufs", "-Iprotobufs"), "club/roster.proto"),
-        (
-            _solution("02.3", "-Iclub=protobufs", "-Iprotobufs").replace("=.", "=club").replace("club/", "protobufs/"),
-            "No module named 'player_pb2'",
-        ),
-        (_solution("02.3", "=.", "=club"), "there is no club/player_pb2.py. It wrote club/club/player_pb2.py"),
-        (_solution("02.3", '"--grpc_python_out=.",', ""), "there is no club/roster_pb2_grpc.py"),
+        (_solution("02.3", "-Iclub/wire=", "-Iclub.wire="), "protoc says: Could not make proto path relative"),
+        (_solution("02.3", "club/wire", "club"), "protoc says: club/wire/player.proto: File not found"),
+        (_solution("02.3", "=src", "=."), "no src/club/wire/player_pb2.py. It wrote club/wire/player_pb2.py"),
+        (_solution("02.3", "=src", "=src/club/wire"), "It wrote src/club/wire/club/wire/player_pb2.py"),
+        (_solution("02.3", '"--grpc_python_out=src",', ""), "there is no src/club/wire/roster_pb2_grpc.py"),
     ],
     "02.4": [
         (
@@ -44,6 +49,15 @@ WRONG = {
             "        fields.append((key >> 3, value))\n"
             "    return fields",
             "GameResult(home_score=300",
+        ),
+        (
+            _solution("02.4", "        value, at = read_varint(data, at)\n", "").replace(
+                "value, at = data[at : at + value], at + value",
+                "value, at = data[at + 1 : at + 1 + data[at]], at + 1 + data[at]\n"
+                "        else:\n"
+                "            value, at = read_varint(data, at)",
+            ),
+            'index out of range (I called decode with the bytes of TeamRequest(city="Saint-" * 40))',
         ),
         (_solution("02.4", "key, at = read_varint(data, at)", "key, at = data[at], at + 1"), "the fields 16 and 17"),
         (_solution("02.4", "at, shift = at + 1, shift + 7", "at, shift = at + 1, shift + 8"), "Expected [(3, 300)"),

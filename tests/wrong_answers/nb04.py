@@ -4,31 +4,77 @@ WRONG = {
     "04.1": [
         (
             """
-def patient(stub, city):
-    return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=3).nickname
+def patient(stub, city, seconds):
+    return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=seconds).nickname
 """,
-            "started the server 0.2 seconds later. It ended with UNAVAILABLE.",
+            "started the server 0.2 seconds later. It ended with UNAVAILABLE",
         ),
         (
             """
-def patient(stub, city):
+def patient(stub, city, seconds):
     return stub.GetTeam(teams_pb2.TeamRequest(city=city), wait_for_ready=True).nickname
 """,
-            "the call has no deadline",
+            "The call that it made has no deadline",
         ),
         (
             """
-def patient(stub, city):
+def patient(stub, city, seconds):
     return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=30, wait_for_ready=True).nickname
 """,
-            "may take more than 3 seconds",
+            "patient(stub, 'Chicago', 2). The call that it made may take longer than that",
         ),
         (
             """
-def patient(stub, city):
-    return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=3, wait_for_ready=True)
+def patient(stub, city, seconds):
+    return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2, wait_for_ready=True).nickname
+""",
+            "patient(stub, 'Chicago', 0.2). The call that it made may take longer than that",
+        ),
+        (
+            """
+def patient(stub, city, seconds):
+    return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=seconds, wait_for_ready=True)
 """,
             "Expected 'Jackals', but got city:",
+        ),
+        (
+            """
+def patient(stub, city, seconds):
+    return stub.GetTeam(city, timeout=seconds, wait_for_ready=True).nickname
+""",
+            "It ended with INTERNAL: Exception serializing request!",
+        ),
+        (
+            """
+def patient(stub, city, seconds):
+    while True:
+        try:
+            return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=seconds).nickname
+        except grpc.RpcError:
+            time.sleep(0.02)
+""",
+            "made a second call, and one can do all the waiting",
+        ),
+        (
+            """
+def patient(stub, city, seconds):
+    while True:
+        try:
+            return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=seconds, wait_for_ready=True).nickname
+        except grpc.RpcError:
+            pass
+""",
+            "It made a second call",
+        ),
+        (
+            """
+def patient(stub, city, seconds):
+    try:
+        return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=seconds, wait_for_ready=True).nickname
+    except grpc.RpcError:
+        return "too late"
+""",
+            "no server came. Expected the error, but got 'too late'",
         ),
     ],
     "04.2": [
@@ -177,6 +223,109 @@ class TeamsClient:
         self.channel.close()
 """,
             "Expected a client, but got None",
+        ),
+        (
+            """
+class TeamsClient:
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.stub = teams_pb2_grpc.TeamsStub(self.channel)
+
+    def nickname(self, city):
+        nickname = self.stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2).nickname
+        if nickname == "not a member":
+            raise LookupError(city)
+        return nickname
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self):
+        self.channel.close()
+""",
+            "I called __exit__ with 3 arguments, and it does not take that",
+        ),
+        (
+            """
+class TeamsClient:
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.stub = teams_pb2_grpc.TeamsStub(self.channel)
+
+    def nickname(self, city):
+        nickname = self.stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2).nickname
+        if nickname == "not a member":
+            raise LookupError(city)
+        return nickname
+
+    def __enter__(self):
+        return self
+""",
+            "A `with` block needs __exit__: I found none",
+        ),
+        (
+            """
+class TeamsClient:
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.stub = teams_pb2_grpc.TeamsStub(self.channel)
+
+    def nickname(city):
+        nickname = stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2).nickname
+        if nickname == "not a member":
+            raise LookupError(city)
+        return nickname
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.channel.close()
+""",
+            "Your code raised TypeError: TeamsClient.nickname() takes 1 positional argument",
+        ),
+        (
+            """
+class TeamsClient:
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.stub = teams_pb2_grpc.TeamsStub(self.channel)
+
+    def nickname(self, city):
+        nickname = self.stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2).nickname
+        if nickname == "not a member":
+            raise LookupError(city)
+        return nickname
+
+    def __enter__(self):
+        return TeamsClient
+
+    def __exit__(self, *error):
+        self.channel.close()
+""",
+            "Expected a client, but got <class",
+        ),
+        (
+            """
+class TeamsClient:
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.stub = teams_pb2_grpc.TeamsStub(self.channel)
+
+    def nickname(self, city):
+        nickname = self.stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2).nickname
+        if nickname == "not a member":
+            raise LookupError(city)
+        return nickname
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.channel.close()
+        return True
+""",
+            "It got lost, because `__exit__` returned True",
         ),
     ],
 }
