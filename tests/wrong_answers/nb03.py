@@ -10,7 +10,39 @@ class GreetingServicer(teams_pb2_grpc.TeamsServicer):
         caller = dict(context.invocation_metadata())["caller"]
         return teams_pb2.TeamResponse(city=request.city, nickname=f"{nickname} for {caller}")
 """,
-            "with and without the key",
+            "'caller'. The text after the last colon is what your handler raised",
+        ),
+        (
+            """
+class GreetingServicer(teams_pb2_grpc.TeamsServicer):
+    def GetTeam(self, request, context):
+        nickname = NICKNAMES[request.city]
+        metadata = dict(context.invocation_metadata())
+        if "caller" in metadata:
+            nickname += f" for {metadata['caller']}"
+        return teams_pb2.TeamResponse(city=request.city, nickname=nickname)
+""",
+            "'Miami'. The text after the last colon is what your handler raised",
+        ),
+        (
+            """
+class GreetingServicer(SmallServicer):
+    def GetTeam(self, request, context):
+        response = super().GetTeam(request, context)
+        if context.invocation_metadata().get("caller"):
+            response.nickname += " for " + context.invocation_metadata().get("caller")
+        return response
+""",
+            "'tuple' object has no attribute 'get'. The text after",
+        ),
+        (
+            """
+class GreetingServicer(teams_pb2_grpc.TeamsServicer):
+    def getTeam(self, request, context):
+        nickname = NICKNAMES.get(request.city, "not a member")
+        return teams_pb2.TeamResponse(city=request.city, nickname=nickname)
+""",
+            "Is your handler called GetTeam, letter for letter?",
         ),
         (
             """
@@ -28,7 +60,7 @@ class GreetingServicer(teams_pb2_grpc.TeamsServicer):
         caller = context.invocation_metadata()[-1].value
         return f"{NICKNAMES.get(request.city)} for {caller}"
 """,
-            "Does your handler return a TeamResponse",
+            "Does every `return` of your handler give a TeamResponse",
         ),
     ],
     "03.2": [
@@ -74,6 +106,25 @@ def serve_well(servicer, address):
     return port
 """,
             "Expected the server and its port",
+        ),
+        (
+            """
+def serve_well(servicer, address):
+    return serve(servicer, address, workers=4)
+""",
+            "its port, an int, but got",
+        ),
+        (
+            """
+def serve_well(servicer, address):
+    pool = futures.ThreadPoolExecutor(max_workers=4)
+    server = grpc.server(pool, options=("grpc.so_reuseport", 0))
+    teams_pb2_grpc.add_TeamsServicer_to_server(servicer, server)
+    port = server.add_insecure_port(address)
+    server.start()
+    return server, port
+""",
+            "no list of pairs",
         ),
     ],
     "03.3": [
