@@ -18,7 +18,7 @@ MAX_REJECTIONS: Final = 100
 """How many rejected games a SeasonSummary explains; the others are only counted."""
 
 MAX_PENDING: Final = 1_000
-"""How many updates wait for a follower that reads too slowly, before the call is ended."""
+"""How many updates may wait for a follower that reads too slowly."""
 
 
 class TeamsServicer(teams_pb2_grpc.TeamsServicer):
@@ -98,8 +98,8 @@ class TeamsServicer(teams_pb2_grpc.TeamsServicer):
         Each request is answered by the list of teams followed from then on; games come whenever they are recorded. When
         the client has no more requests (half-close), it gets what is still due, and the call ends.
 
-        Status: INVALID_ARGUMENT if a request has no action; RESOURCE_EXHAUSTED if the client reads so slowly that
-        `MAX_PENDING` updates wait for it.
+        Status: INVALID_ARGUMENT if a request has no action; RESOURCE_EXHAUSTED, behind the updates that wait, if the
+        client reads so slowly that these are `MAX_PENDING`. One that reads nothing holds its worker until its deadline.
         """
         follower = _Follower(self.league)
         # The request stream is read in a thread of its own, because this one has to wait for updates meanwhile.
@@ -139,13 +139,14 @@ class _Follower:
                         )
                     )
                     return
-                self._change(request)
+                if not self._change(request):
+                    return
         except grpc.RpcError:
             pass  # the call is over; the callback of the context has ended the updates
         finally:
             self.end()
 
-    def _change(self, request: teams_pb2.FollowRequest) -> None:
+    def _change(self, request: teams_pb2.FollowRequest) -> bool:
         problem = ""
         with self._lock:
             if request.action == teams_pb2.FollowRequest.UNFOLLOW:
@@ -157,19 +158,22 @@ class _Follower:
             else:
                 self._following.add(request.city)
             answer = teams_pb2.Following(cities=sorted(self._following), problem=problem)
-            self._outbox.put(teams_pb2.ScoreUpdate(following=answer))
+            return self._send(teams_pb2.ScoreUpdate(following=answer))
+
+    def _send(self, update: teams_pb2.ScoreUpdate) -> bool:
+        """Queue an update, or end the queue. With the lock held: the order is that of what happened."""
+        if self._outbox.qsize() < MAX_PENDING:
+            self._outbox.put(update)
+            return True
+        # Waiting here would make one slow follower hold up the whole league.
+        self._following.clear()
+        self._outbox.put(_Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_PENDING} updates wait: read them faster"))
+        return False
 
     def on_game(self, game: Game) -> None:
         """Queue a game if one of its teams is followed. Called in the thread of whoever reports the game."""
         with self._lock:
             if self._following.isdisjoint((game.home_city, game.away_city)):
-                return
-            if self._outbox.qsize() >= MAX_PENDING:
-                # Waiting here would make one slow follower hold up the whole league.
-                self._following.clear()
-                self._outbox.put(
-                    _Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_PENDING} updates wait: read them faster")
-                )
                 return
             result = teams_pb2.GameResult(
                 home_city=game.home_city,
@@ -177,7 +181,7 @@ class _Follower:
                 home_score=game.home_score,
                 away_score=game.away_score,
             )
-            self._outbox.put(teams_pb2.ScoreUpdate(game=result))
+            self._send(teams_pb2.ScoreUpdate(game=result))
 
     def end(self) -> None:
         """Let `updates` end once it has sent what is queued."""

@@ -2,9 +2,10 @@
 
 import queue
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 from teams_lib import BackgroundServer, Game, League, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.servicer import MAX_PENDING, MAX_PREFIX, MAX_REJECTIONS
+from teams_lib.servicer import MAX_PENDING, MAX_PREFIX, MAX_REJECTIONS, _Follower
 
 import grpc
 import pytest
@@ -185,6 +186,19 @@ class TestFollowTeams:
         requests.put(None)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert caught.value.details() == "1000 updates wait: read them faster"
+
+    def test_a_follower_that_asks_and_asks_and_never_reads_is_dropped_too(self) -> None:
+        follower, read = _Follower(League()), list[teams_pb2.ScoreUpdate]()
+        requests = iter([_follow(FOLLOW, "Boston")] * (5 * MAX_PENDING))
+        follower.read(requests)  # while nobody takes the answers
+        context = Mock(abort=Mock(side_effect=RuntimeError))
+        with pytest.raises(RuntimeError):
+            read.extend(follower.updates(context))
+        assert len(read) == MAX_PENDING
+        context.abort.assert_called_once_with(
+            grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_PENDING} updates wait: read them faster"
+        )
+        assert len(list(requests)) > 3 * MAX_PENDING, "it went on reading requests"
 
     @pytest.mark.parametrize("way", ["cancel", "deadline"])
     def test_a_follower_that_leaves_frees_its_worker(self, way: str) -> None:
