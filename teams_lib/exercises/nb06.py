@@ -8,6 +8,7 @@ import importlib
 import io
 import threading
 from collections.abc import Iterator
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
@@ -104,8 +105,12 @@ def _(answer: Any) -> None:
     """,
     why="Each piece fits into a message and is added to the digest, and the generator never holds more than one.",
     hints=(
-        "Run it on a small file first: io.BytesIO(b'short'). Which of the errors comes, and what does it say?",
-        "A list is no iterator; 5,000,000 is more than 4,194,304; and how often does `digest.update` run?",
+        "Run it on a small file: `upload(clips_stub, io.BytesIO(b'short'))`, and look at `log.buffer[-1].exc_info`. "
+        "Mend that and run it again; at the end upload six megabytes.",
+        "What does a stub want in the place of a list? What is in `data` when the digest gets it? And how large may "
+        "one message be?",
+        "Pass `iter(requests)`, or better a generator. Call `digest.update(data)` in the loop, for each piece. And "
+        "read pieces of less than 4 MiB: 64,000 bytes, say.",
     ),
 )
 def _(answer: Any) -> None:
@@ -120,7 +125,7 @@ def _(answer: Any) -> None:
             pieces, given = [], b""
             for part in request_iterator:
                 pieces.append(part.data)
-                given = part.sha256 or given
+                given = part.sha256
             data = b"".join(pieces)
             uploads.append((data, given))
             return messages.Receipt(size=len(data))
@@ -138,7 +143,7 @@ def _(answer: Any) -> None:
         if len(data) != len(clip):
             raise NotYet(f"{what} The server has received {len(data):,}.")
         if not given:
-            raise NotYet(f"{what} No message had a sha256.")
+            raise NotYet(f"{what} The last message had no sha256.")
         if data != clip or given != hashlib.sha256(clip).digest():
             raise NotYet(f"{what} All of them came, but the digest in the last message isn't theirs.")
         if not isinstance(receipt, messages.Receipt):
@@ -171,10 +176,13 @@ def _(answer: Any) -> None:
                 raise failures[0]
             raise
     """,
-    why="The wrapper runs in gRPC's thread and leaves the exception where the caller's thread finds it.",
+    why="The wrapper runs in gRPC's thread and leaves the exception where the caller's thread finds it. Because it "
+    "raises again, the call fails, and the server doesn't get a half season as a whole one.",
     hints=(
-        "Wrap the generator in one of your own: `yield from results` inside of a `try`.",
-        "The wrapper runs in another thread. A list that both can see carries the exception over.",
+        "Wrap the generator in one of your own: `yield from results` inside of a `try`. What it catches it raises "
+        "again, so that the call fails.",
+        "The wrapper runs in another thread. A list that both can see carries the exception over. (A plain variable of "
+        "`report` needs `nonlocal` in the wrapper, or the wrapper fills one of its own.)",
         "After `except grpc.RpcError`: if the list holds an exception raise it, if not `raise` on its own.",
     ),
 )
@@ -183,12 +191,13 @@ def _(answer: Any) -> None:
     servicer = TeamsServicer()
     server, channel = _connected(servicer, "check 06.3")
     servicer.league.listen(lambda game: arrived.set())
-    stub = teams_pb2_grpc.TeamsStub(channel)
+    sent = _Sent()
+    stub = teams_pb2_grpc.TeamsStub(grpc.intercept_channel(channel, sent))
     streamed = []
 
     def two_games() -> Iterator[teams_pb2.GameResult]:
         yield _game("Boston", "Chicago")
-        streamed.append(arrived.wait(timeout=0.5))
+        streamed.append(arrived.wait(timeout=1.5))
         yield _game("Boston", "Detroit")
 
     summary = called(answer, stub, two_games())
@@ -206,9 +215,26 @@ def _(answer: Any) -> None:
         yield _game("Seattle", "Chicago")
         raise failure
 
-    _expect_failure(answer, stub, broken(), failure, "whose generator raises KeyError('Atlantis')")
+    sent.calls.clear()
+    _expect_failure(answer, stub, broken(), failure, "with a generator that raises KeyError('Atlantis')")
+    if any(call.code() is grpc.StatusCode.OK for call in sent.calls):
+        raise NotYet(
+            "I called report with a generator that raises KeyError('Atlantis'). It was raised, but the call had ended "
+            "with OK: the server takes half a season for a whole one. Let the call fail too."
+        )
     server.stop()
     _expect_failure(answer, stub, iter([_game("Seattle", "Chicago")]), grpc.RpcError, "while the server is down")
+
+
+class _Sent(grpc.StreamUnaryClientInterceptor):
+    """Keeps the calls. Their status is the client's: on the server, the end of a broken stream is a race."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        self.calls.append(continuation(client_call_details, request_iterator))
+        return self.calls[-1]
 
 
 def _expect_failure(
@@ -223,5 +249,14 @@ def _expect_failure(
             return
         name = f"StatusCode.{error.code().name}" if isinstance(error, grpc.Call) else repr(error)
         wanted = "a grpc.RpcError" if isinstance(expected, type) else "that exception"
-        raise NotYet(f"I called report {when}. Expected {wanted} to be raised, but {name} was.") from None
+        text = f"I called report {when}. Expected {wanted} to be raised, but {name} was."
+        if isinstance(error, grpc.RpcError) and _wraps(answer):
+            text += " If your inner function keeps it in a variable of report, is that one `nonlocal`?"
+        raise NotYet(text) from None
     raise NotYet(f"I called report {when}. Expected an exception, but it returned {got!r}.")
+
+
+def _wraps(answer: Any) -> bool:
+    """Whether the function holds one of its own, which may have lost the exception in a local variable."""
+    constants = answer.__code__.co_consts if isinstance(answer, FunctionType) else ()
+    return any(isinstance(each, CodeType) and each.co_name.isidentifier() for each in constants)

@@ -33,7 +33,11 @@ WRONG = {
         (_solution("06.2", ("64_000", "5_000_000")), "Received message larger than max"),
         (_solution("06.2", ("            digest.update(data)\n", "")), "the digest in the last message isn't theirs"),
         (_solution("06.2", ("while data :=", "if data :=")), "The server has received 64,000"),
-        (_solution("06.2", ("        yield clips_pb2.Part(sha256=digest.digest())\n", "")), "No message had a sha256"),
+        (
+            _solution("06.2", ("        yield clips_pb2.Part(sha256=digest.digest())\n", "")),
+            "The last message had no sha256",
+        ),
+        (_solution("06.2", ("requests(),", "reversed(list(requests())),")), "The last message had no sha256"),
         (_solution("06.2", ("return ", "")), "Expected the receipt back, but got None"),
     ],
     "06.3": [
@@ -46,6 +50,30 @@ WRONG = {
             "send as you go",
         ),
         (_solution("06.3", ("            raise\n", "            pass\n")), "but it returned accepted:"),
+        (
+            _solution(
+                "06.3",
+                ("failures = []", "failure = None"),
+                ("as failure:\n            failures.append(failure)", "as error:\n            failure = error"),
+                ("if failures:\n            raise failures[0]", "if failure:\n            raise failure"),
+            ),
+            "StatusCode.UNKNOWN was. If your inner function keeps it in a variable of report, is that one `nonlocal`?",
+        ),
+        # Raises what it should, but tells the server that half a season is whole.
+        (
+            "def report(stub, results):\n"
+            "    failures = []\n"
+            "    def watched():\n"
+            "        try:\n"
+            "            yield from results\n"
+            "        except Exception as failure:\n"
+            "            failures.append(failure)\n"
+            "    summary = stub.ReportGames(watched(), timeout=5)\n"
+            "    if failures:\n"
+            "        raise failures[0]\n"
+            "    return summary",
+            "the call had ended with OK: the server takes half a season for a whole one",
+        ),
         (
             _solution(
                 "06.3",
