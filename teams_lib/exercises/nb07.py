@@ -9,32 +9,45 @@ from typing import Any, Final
 
 from teams_lib import BackgroundServer, Game, League, TeamsServicer, teams_pb2, teams_pb2_grpc
 from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+from teams_lib.league import TEAMS
 
 import grpc
 
 SOON: Final = 1.0
 """Seconds within which something has to happen that nothing holds up."""
 
+CONVERSATION: Final = 2.0
+"""Seconds for several messages in a row."""
+
 A_DAY: Final = 86_400.0
 
 NEWS: Final = Game("Boston", "Chicago", 14, 21)
 OTHER_NEWS: Final = Game("Seattle", "Detroit", 7, 3)
+FAR_AWAY: Final = "Llanfair" * 1_250
+"""A city whose games are messages of 10 kB."""
 
 
 class _Watched(TeamsServicer):
-    """Notes what a check needs to know of each FollowTeams call: its deadline, and that it follows somebody."""
+    """Notes what a check needs to know of the FollowTeams calls: deadlines, the last half-close, that one follows."""
 
     def __init__(self) -> None:
         super().__init__()
         self.remaining: list[float | None] = []
         self.follows = threading.Event()
+        self.half_closed = False
 
     def FollowTeams(
         self, request_iterator: Iterator[teams_pb2.FollowRequest], context: grpc.ServicerContext
     ) -> Iterator[teams_pb2.ScoreUpdate]:
         """As in the base class."""
         self.remaining.append(context.time_remaining())
-        for update in super().FollowTeams(request_iterator, context):
+        self.half_closed = False
+
+        def requests() -> Iterator[teams_pb2.FollowRequest]:
+            yield from request_iterator
+            self.half_closed = True
+
+        for update in super().FollowTeams(requests(), context):
             self.follows.set()
             yield update
 
@@ -42,7 +55,8 @@ class _Watched(TeamsServicer):
 def _serve(exercise_id: str, servicer: object) -> tuple[BackgroundServer, Any]:
     server = BackgroundServer(servicer, name=f"exercise {exercise_id}").start()
     clean_up(server.stop)
-    channel = grpc.insecure_channel(server.address)
+    # Small windows: a client that reads nothing soon holds up the handler.
+    channel = grpc.insecure_channel(server.address, options=[("grpc.http2.bdp_probe", 0)])
     clean_up(channel.close)
     return server, teams_pb2_grpc.TeamsStub(channel)
 
@@ -104,7 +118,7 @@ def _(answer: Any) -> None:
         (3, [], []),
     ):
         call = f"followed(stub, {cities})"
-        got = called(answer, stub, cities)
+        got = _followed(answer, stub, cities, call, server, servicer)
         if hasattr(got, "__iter__") and not isinstance(got, str):
             got = list(got)
         expect_equal(call=call, expected=expected, got=got)
@@ -113,6 +127,30 @@ def _(answer: Any) -> None:
             _require_nothing_left(f"{call}, and the list is right", server, calls, before)
         if len(servicer.remaining) > calls:
             raise NotYet(f"I called {call}. Expected one call of FollowTeams, but it made more.")
+
+
+def _followed(
+    answer: Any, stub: Any, cities: list[str], call: str, server: BackgroundServer, servicer: _Watched
+) -> object:
+    """Call the learner's function. If its requests do not end, the server ends the waiting before the runner has to."""
+    endless = threading.Event()
+
+    def end_the_wait() -> None:
+        if servicer.remaining and not servicer.half_closed:
+            endless.set()
+            server.stop()
+
+    timer = threading.Timer(SOON, end_the_wait)
+    timer.start()
+    try:
+        return called(answer, stub, cities)
+    except Exception as error:
+        if endless.is_set():
+            raise NotYet(f"I called {call}. A second later, it still waits: its requests never end.") from None
+        error.add_note(f"when I called {call}")  # no city is an input that is easily forgotten
+        raise
+    finally:
+        timer.cancel()
 
 
 @exercise(
@@ -141,11 +179,12 @@ def _(answer: Any) -> None:
             updates.cancel()
         return None
     """,
-    why="`finally` runs after a return and after an error. The sentinel frees the thread, cancel() the server.",
+    why="`finally` runs after a return and after an error. The sentinel frees gRPC's thread and half-closes the call. "
+    "FollowTeams ends then; cancel() ends the call with any server.",
     hints=(
-        "Two things are missing: a deadline, and a sentinel for gRPC's thread. An early end of the call is good style.",
-        "A `return` inside a loop leaves at once. What runs all the same?",
-        "Keep the call in a variable. Then `try: … finally:`, with `inbox.put(None)`, and `cancel()` for the call.",
+        "Two things are missing: a deadline, and a goodbye, after which both gRPC's thread and the call end.",
+        "A `return` inside a loop leaves at once, and so does an error. What runs all the same?",
+        "`try: … finally:`, with `inbox.put(None)`. With the call in a variable, you can `cancel()` it there too.",
     ),
 )
 def _(answer: Any) -> None:
@@ -154,7 +193,7 @@ def _(answer: Any) -> None:
     before = _senders()
 
     def season() -> None:
-        if servicer.follows.wait(SOON):
+        if servicer.follows.wait(CONVERSATION):
             server.wait_for_calls(1, 0.2)  # a client that half-closed too early has left by then
             servicer.league.record(OTHER_NEWS)
             servicer.league.record(NEWS)
@@ -182,7 +221,7 @@ def _(answer: Any) -> None:
 
 def _require_nothing_left(call: str, server: BackgroundServer, calls: int, before: set[int]) -> None:
     if not _soon(lambda: _senders() <= before):
-        raise NotYet(f"I called {call}. A second later, a thread of gRPC still waits for the next request.")
+        raise NotYet(f"I called {call}. A second later, a thread of gRPC still waits: the requests never end.")
     if len(server.wait_for_calls(calls, SOON)) < calls:
         raise NotYet(f"I called {call}. A second later, the handler on the server still runs.")
 
@@ -191,7 +230,7 @@ class _CountedLeague(League):
     """A league that knows how many listeners it has."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__({**TEAMS, FAR_AWAY: "Nobodies"})
         self.listeners: set[object] = set()
 
     def listen(self, listener: Callable[[Game], None]) -> Callable[[], None]:
@@ -211,7 +250,7 @@ class _Client:
 
     def __init__(self, stub: Any) -> None:
         self.inbox: queue.SimpleQueue[teams_pb2.FollowRequest | None] = queue.SimpleQueue()
-        self.updates = stub.FollowTeams(iter(self.inbox.get, None), timeout=SOON)
+        self.updates = stub.FollowTeams(iter(self.inbox.get, None), timeout=CONVERSATION)
         clean_up(lambda: self.inbox.put(None))
 
     def follow(self, city: str) -> None:
@@ -227,7 +266,7 @@ class _Client:
             raise NotYet(f"{expected}, but the call ended.") from None
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise NotYet(f"{expected}, but nothing came within a second.") from None
+                raise NotYet(f"{expected}, but nothing came within two seconds.") from None
             raise NotYet(f"{expected}, but the call ended with {error.code()}: {error.details()}") from None
         return update
 
@@ -282,11 +321,14 @@ def _shown(update: teams_pb2.ScoreUpdate) -> str:
     ),
 )
 def _(answer: Any) -> None:
+    if getattr(answer, "FollowTeams", None) is TeamsServicer.FollowTeams:
+        raise NotYet("I looked for a FollowTeams of your own, but the class inherits the course's: define it there.")
     league = _CountedLeague()
     server, stub = _serve("07.3", called(answer, league))
 
     client = _Client(stub)
     client.follow("Chicago")
+    time.sleep(0.05)  # a handler that looks for games after its answer has looked by then, and waits for a request
     league.record(NEWS)
     client.game("I followed Chicago, sent no more requests, and Chicago played in Boston", NEWS)
     client.follow("Detroit")
@@ -313,3 +355,16 @@ def _(answer: Any) -> None:
         raise NotYet("I cancelled a call. A second later, its handler still runs and holds a worker.")
     if not _soon(lambda: not league.listeners):
         raise NotYet("I cancelled a call. A second later, its handler still listens to the league.")
+
+    client = _Client(stub)
+    client.follow("Seattle")
+    # More than flow control lets through on this channel: the handler surely stands at a yield.
+    for _ in range(100):
+        league.record(Game("Seattle", FAR_AWAY, 7, 3))
+    client.updates.cancel()
+    if len(server.wait_for_calls(3, SOON)) < 3:
+        raise NotYet("I cancelled a call while many games waited. A second later, its handler still runs.")
+    if not _soon(lambda: not league.listeners):
+        raise NotYet(
+            "I cancelled a call while many games waited. A second later, its handler still listens to the league."
+        )

@@ -10,6 +10,8 @@ def _solution(exercise_id: str, old: str, new: str) -> str:
     return solution.replace(old, new)
 
 
+_LOOP = "yield from iter(outbox.get, None)\n        "
+
 WRONG = {
     "07.1": [
         (
@@ -30,7 +32,29 @@ def followed(stub, cities):
     answers = [next(updates) for _ in cities]
     return list(answers[-1].following.cities)
 """,
-            "the list is right. A second later, a thread of gRPC still waits",
+            "a thread of gRPC still waits: the requests never end",
+        ),
+        (
+            """
+def followed(stub, cities):
+    inbox = queue.SimpleQueue()
+    for city in cities:
+        inbox.put(follow(city))
+    last = []
+    for update in stub.FollowTeams(iter(inbox.get, None), timeout=5):
+        last = list(update.following.cities)
+    return last
+""",
+            "A second later, it still waits: its requests never end",
+        ),
+        (
+            """
+def followed(stub, cities):
+    for update in stub.FollowTeams(map(follow, cities), timeout=5):
+        pass
+    return list(update.following.cities)
+""",
+            "when I called followed(stub, [])",
         ),
         (
             """
@@ -127,7 +151,27 @@ class PushingServicer(TeamsServicer):
         for request in request_iterator:
             yield answer(request)
 """,
-            "Expected that game, but nothing came within a second",
+            "Expected that game, but nothing came within two seconds",
+        ),
+        (
+            """
+class PushingServicer(TeamsServicer):
+    def FollowTeams(self, request_iterator, context):
+        cities = set()
+        games = queue.SimpleQueue()
+        stop_listening = self.league.listen(games.put)
+        try:
+            for request in request_iterator:
+                cities.add(request.city)
+                yield answer(request)
+                while games.qsize():
+                    game = games.get()
+                    if game.home_city in cities or game.away_city in cities:
+                        yield news(game)
+        finally:
+            stop_listening()
+""",
+            "Expected that game, but nothing came within two seconds",
         ),
         (_solution("07.3", "if game.home_city in cities or game.away_city in cities:", "if True:"), "got Seattle"),
         (_solution("07.3", "game.home_city in cities or ", ""), "Expected that game, but nothing came"),
@@ -140,8 +184,16 @@ class PushingServicer(TeamsServicer):
             "half-closed the call, and it ended. A second later, its handler still listens",
         ),
         (
+            # It stops after the loop, not in a finally: a handler that stands at a yield never gets there.
+            _solution(
+                "07.3", "try:\n            yield from iter(outbox.get, None)\n        finally:\n            ", _LOOP
+            ),
+            "its handler still listens to the league",
+        ),
+        ("class PushingServicer(TeamsServicer):\n    pass", "inherits the course's"),
+        (
             _solution("07.3", "args=(request_iterator, outbox, take)", "args=(request_iterator, queue.Queue(), take)"),
-            "I followed Chicago. Expected an answer, but nothing came within a second",
+            "I followed Chicago. Expected an answer, but nothing came within two seconds",
         ),
         (
             """
