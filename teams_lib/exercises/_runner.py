@@ -72,6 +72,7 @@ def run(exercise: Exercise, answer: object, learner: dict[str, Any]) -> str | No
     before = set(threading.enumerate())
     callbacks: list[Callable[[], Any]] = []
     messages: list[str | None] = []
+    cleaning = threading.Event()
     done = threading.Event()  # Python 3.11 takes a thread for ended when a Ctrl-C arrives while it is joined
 
     def work() -> None:
@@ -80,6 +81,7 @@ def run(exercise: Exercise, answer: object, learner: dict[str, Any]) -> str | No
             try:
                 exercise.check(answer)
             finally:
+                cleaning.set()
                 _drain(callbacks)
         except NotYet as error:
             messages.append(str(error))
@@ -97,7 +99,7 @@ def run(exercise: Exercise, answer: object, learner: dict[str, Any]) -> str | No
     finally:  # also if the learner interrupts the kernel
         late = not done.is_set()
         where = _learner_line(thread, learner) if late else ""
-        stopped = not late or _stop(thread, done, callbacks)
+        stopped = not late or _stop(thread, cleaning, done, callbacks)
     # What the check says while it is being stopped is of our making.
     message = _out_of_time(where, stopped) if late else messages[0]
     if not exercise.allow_threads:
@@ -113,12 +115,15 @@ def _drain(callbacks: list[Callable[[], Any]]) -> None:
         callbacks.pop()()
 
 
-def _stop(thread: threading.Thread, done: threading.Event, callbacks: list[Callable[[], Any]]) -> bool:
+def _stop(
+    thread: threading.Thread, cleaning: threading.Event, done: threading.Event, callbacks: list[Callable[[], Any]]
+) -> bool:
     """End the check's thread. Returns False if it could not be ended."""
     end = time.monotonic() + GRACE
     threading.Thread(target=_drain, args=(callbacks,), daemon=True).start()
     while thread.is_alive() and time.monotonic() < end:
-        _interrupt(thread)  # code that catches everything may need it more than once
+        if not cleaning.is_set():  # a server that is half stopped would complain in the learner's cell
+            _interrupt(thread)  # code that catches everything may need it more than once
         done.wait(0.05)
     return not thread.is_alive()
 
