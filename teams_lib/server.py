@@ -477,9 +477,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A polite kill is a Ctrl-C; and a program started in the background of a shell would ignore Ctrl-C.
     for polite in (signal.SIGINT, signal.SIGTERM):
         signal.signal(polite, signal.default_int_handler)
-    server.start()
-    print(f"Teams server listens on {args.host}:{port}. Ctrl-C stops it.", flush=True)
     try:
+        server.start()
+        print(f"Teams server listens on {args.host}:{port}. Ctrl-C stops it.", flush=True)
         server.wait_for_termination()
     except KeyboardInterrupt:
         server.stop(grace=1).wait()
