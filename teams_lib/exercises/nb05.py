@@ -18,6 +18,7 @@ import grpc
 
 CITIES: Final = list(TEAMS)
 PATIENCE: Final = 1.5  # seconds that a check waits for what a right answer does at once
+MOST_CALLS: Final = 10  # that a check answers; a right answer needs half of them
 
 
 def _serve(servicer: object, make_stub: Callable[[grpc.Channel], Any] = teams_pb2_grpc.TeamsStub) -> Any:
@@ -27,6 +28,24 @@ def _serve(servicer: object, make_stub: Callable[[grpc.Channel], Any] = teams_pb
     channel = grpc.insecure_channel(server.address)
     clean_up(channel.close)
     return make_stub(channel)
+
+
+class _Watched:
+    """A Teams stub that keeps its calls, as a debugger or a traceback may, and sees which had no deadline.
+
+    Each call gets the deadline of the check, so that none outlasts it.
+    """
+
+    def __init__(self, servicer: object, deadline: float) -> None:
+        self.stub = _serve(servicer)
+        self.deadline = deadline
+        self.calls: list[Any] = []
+        self.unlimited = False
+
+    def ListTeams(self, request: teams_pb2.ListTeamsRequest, timeout: float | None = None, **options: Any) -> Any:
+        self.unlimited = self.unlimited or timeout is None
+        self.calls.append(self.stub.ListTeams(request, timeout=self.deadline, **options))
+        return self.calls[-1]
 
 
 class _Endless(TeamsServicer):
@@ -78,7 +97,8 @@ class _Endless(TeamsServicer):
 def _(answer: Any) -> None:
     for count in (3, 1):
         servicer = _Endless(count)
-        got = called(answer, _serve(servicer), count)
+        stub = _Watched(servicer, deadline=5)
+        got = called(answer, stub, count)
         if servicer.waited_for_more:
             raise NotYet(
                 f"I called first_cities(stub, {count}). It asked for more than {count} teams, "
@@ -86,9 +106,18 @@ def _(answer: Any) -> None:
             )
         expect_equal(call=f"first_cities(stub, {count})", expected=CITIES[:count], got=got)
         if not servicer.ended.wait(PATIENCE):
-            raise NotYet(f"I called first_cities(stub, {count}). The cities are right, but the call still runs.")
-    got = called(answer, _serve(TeamsServicer()), 50)
-    expect_equal(call="first_cities(stub, 50) on a league of ten", expected=CITIES, got=got)
+            raise NotYet(
+                f"I called first_cities(stub, {count}), and kept a reference to its call, as a debugger would. "
+                "The cities are right, but the call still runs."
+            )
+        if stub.unlimited:
+            raise NotYet(f"I called first_cities(stub, {count}). The cities are right, but the call had no timeout=.")
+    long = "first_cities(stub, 50) on a league of ten"
+    try:
+        got = called(answer, _Watched(TeamsServicer(), deadline=5), 50)
+    except StopIteration:
+        raise NotYet(f"I called {long}. A `next` found no more teams, and its StopIteration came out.") from None
+    expect_equal(call=long, expected=CITIES, got=got)
 
 
 class _Breaking(TeamsServicer):
@@ -151,11 +180,38 @@ def _(answer: Any) -> None:
     )
     for where, servicer, expected in cases:
         call = f"cities_and_status(stub) {where}"
+        stub = _Watched(servicer, deadline=3)
         try:
-            got = called(answer, _serve(servicer))
+            got = called(answer, stub)
         except grpc.RpcError:
+            _require_read(call, stub)
             raise NotYet(f"I called {call}. It raised the error instead of returning what had arrived.") from None
+        _require_read(call, stub)
         expect_equal(call=call, expected=expected, got=tuple(got) if isinstance(got, list) else got)
+
+
+def _require_read(call: str, stub: _Watched) -> None:
+    if any(each.done() and each.code() == grpc.StatusCode.DEADLINE_EXCEEDED for each in stub.calls):
+        raise NotYet(
+            f"I called {call}. It waited until the deadline, with teams unread. "
+            "`code()` waits for the end of the stream, and the end comes after the last team."
+        )
+
+
+class _Listening(TeamsServicer):
+    """Passes ListTeams on to the learner's servicer, and notes the cities that it yields."""
+
+    def __init__(self, learners: Any) -> None:
+        super().__init__()
+        self.learners = learners
+        self.yielded: list[str] = []
+
+    def ListTeams(
+        self, request: teams_pb2.ListTeamsRequest, context: grpc.ServicerContext
+    ) -> Iterator[teams_pb2.TeamResponse]:
+        for team in self.learners.ListTeams(request, context):
+            self.yielded.append(team.city)
+            yield team
 
 
 class _Steps:
@@ -230,10 +286,15 @@ def _(answer: Any) -> None:
         raise NotYet(f"With a client that stays, I expected 900 steps of search, but counted {quick.count}.")
 
     left = _Steps(leave_at=40)
-    servicer, _ = _search(answer, left)
+    servicer, yielded = _search(answer, left)
     later = left.count - 40
     if later > 100:
         raise NotYet(f"The client left at step 40 of the first team's search. The handler went on for {later} steps.")
+    if yielded:
+        raise NotYet(
+            f"The client left at step 40 of the first team's search. Then the handler yielded {yielded[0]}, "
+            "which it had not found."
+        )
     if servicer.searching != 0:
         raise NotYet(f"The client left during a search. Then `searching` is {servicer.searching}, and should be 0.")
 
@@ -247,25 +308,29 @@ def _(answer: Any) -> None:
 
 
 def _search(answer: Any, step: _Steps) -> tuple[Any, list[str]]:
-    """Call ListTeams of the learner's class, leave where `step` says, and wait for the handler's end."""
+    """Call ListTeams of the learner's class, leave where `step` says, and wait for the handler's end.
+
+    Returns:
+        The learner's servicer, and the cities that its handler yielded.
+    """
     servicer = called(answer, step)
     if not hasattr(servicer, "ListTeams") or not hasattr(servicer, "searching"):
         raise NotYet("I expected a servicer with the method ListTeams and the number `searching`.")
-    server = BackgroundServer(servicer, add=teams_pb2_grpc.add_TeamsServicer_to_server, name="the check's server")
+    listening = _Listening(servicer)
+    server = BackgroundServer(listening, name="the check's server")
     clean_up(server.start().stop)
     with grpc.insecure_channel(server.address) as channel:
         stream = teams_pb2_grpc.TeamsStub(channel).ListTeams(teams_pb2.ListTeamsRequest(), timeout=3)
-        cities: list[str] = []
         if step.leave_at is not None:
             step.reached.wait(PATIENCE)
         else:
-            cities = [team.city for team in stream]
+            _ = list(stream)
         stream.cancel()
         time.sleep(0.05)  # for the cancellation to arrive: no event tells the client
         step.gone.set()
         if not server.wait_for_calls(1, PATIENCE):
             raise NotYet("The client left, and the handler still runs.")
-    return servicer, cities
+    return servicer, listening.yielded
 
 
 def _big_league() -> tuple[Any, Any]:
@@ -314,19 +379,19 @@ def _(answer: Any) -> None:
     messages, services = _big_league()
     pages = {"": ([0, 1, 2], "b!"), "b!": ([3], "c?"), "c?": ([], "d/9"), "d/9": ([4, 5], "")}
     asked: list[tuple[int, str]] = []
-    failures = {"c?": grpc.StatusCode.UNAVAILABLE}
+    failures = {"c?": [grpc.StatusCode.UNAVAILABLE]}  # by page, one a call
     unlimited: list[str] = []
 
     class Pages(services.BigLeagueServicer):  # type: ignore[misc, name-defined]
         def ListPage(self, request: Any, context: grpc.ServicerContext) -> Any:
             asked.append((request.page_size, request.page_token))
-            if len(asked) > 20:
-                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the check has answered 20 calls")
+            if len(asked) > MOST_CALLS:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the check has answered {MOST_CALLS} calls")
             remaining = context.time_remaining()
             if remaining is None or remaining > 3600:
                 unlimited.append(request.page_token)
-            if request.page_token in failures:
-                context.abort(failures.pop(request.page_token), "the server restarts")
+            if failures.get(request.page_token):
+                context.abort(failures[request.page_token].pop(), "the server restarts")
             if request.page_token not in pages:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no such page_token: {request.page_token!r}")
             numbers, following = pages[request.page_token]
@@ -345,33 +410,41 @@ def _(answer: Any) -> None:
     first = next(teams, None)
     if len(asked) > 1:
         raise NotYet(f"I read one team from every_team(stub, 3), and it has asked for {len(asked)} pages already.")
-    cities = [getattr(first, "city", first)]
+    got = [] if first is None else [first]
     try:
-        cities += [getattr(team, "city", team) for team in teams]
+        got += teams
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAVAILABLE:
             raise NotYet(gave_up) from None
         raise
+    for each in got:
+        if not isinstance(each, messages.Team):
+            raise NotYet(f"I called every_team(stub, 3). Expected Team messages, but it yields {each!r}.")
+    last, more = pages.get(asked[-1][1], ([], "")) if asked else ([], "")
+    if more:
+        size = f"{len(last)} of 3 teams" if last else "no teams"
+        raise NotYet(
+            f"I called every_team(stub, 3). It stopped after a page with {size}, but the token of that page "
+            f"is {more!r}: there is more."
+        )
     expect_equal(
-        call="every_team(stub, 3)",
+        call="every_team(stub, 3), and took the cities",
         expected=[f"City {number}" for numbers, _ in pages.values() for number in numbers],
-        got=cities,
+        got=[team.city for team in got],
     )
     if {size for size, _ in asked} != {3}:
         raise NotYet(f"Every request should have page_size 3. I saw {sorted({size for size, _ in asked})}.")
     if unlimited:
         raise NotYet("The teams are right, but a call had no deadline. Give each ListPage a timeout.")
 
-    failures[""] = grpc.StatusCode.PERMISSION_DENIED
-    asked.clear()
-    try:
-        list(answer(stub, 3))
-    except grpc.RpcError as error:
-        expect_equal(
-            call="every_team(stub, 3) on a server that refuses",
-            expected=grpc.StatusCode.PERMISSION_DENIED,
-            got=error.code(),
-        )
-    else:
-        raise NotYet("A page failed with PERMISSION_DENIED. I expected the error to reach me, but it got lost.")
-    expect_equal(call="every_team on a server that refuses, and counted its calls", expected=1, got=len(asked))
+    for code, calls in ((grpc.StatusCode.PERMISSION_DENIED, 1), (grpc.StatusCode.UNAVAILABLE, 2)):
+        failures[""] = [code] * MOST_CALLS
+        asked.clear()
+        call = f"every_team(stub, 3) on a server that always answers {code.name}"
+        try:
+            list(answer(stub, 3))
+        except grpc.RpcError as error:
+            expect_equal(call=f"{call}, and counted its calls", expected=calls, got=len(asked))
+            expect_equal(call=call, expected=code, got=error.code())
+        else:
+            raise NotYet(f"I called {call}. I expected the error to reach me, but it got lost.")

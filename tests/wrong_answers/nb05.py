@@ -48,7 +48,18 @@ WRONG = {
             "    cities = [next(stream).city for _ in range(count)]\n"
             "    stream.cancel()\n"
             "    return cities",
-            "StopIteration",
+            "I called first_cities(stub, 50) on a league of ten. A `next` found no more teams",
+        ),
+        (
+            "from itertools import islice\n\n\n"
+            "def first_cities(stub, count):\n"
+            "    teams = islice(stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5), count)\n"
+            "    return [team.city for team in teams]",
+            "kept a reference to its call, as a debugger would. The cities are right, but the call still runs",
+        ),
+        (
+            _solution("05.1", ", timeout=5", ""),
+            "the call had no timeout=",
         ),
     ],
     "05.2": [
@@ -66,6 +77,26 @@ WRONG = {
             _solution("05.2", "return cities, error.code()", "pass"),
             "but got (['Chicago', 'Detroit', 'Minneapolis', 'New York'], <StatusCode.OK",
         ),
+        (
+            "def cities_and_status(stub):\n"
+            "    stream = stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5)\n"
+            "    code = stream.code()\n"
+            "    return [team.city for team in stream], code",
+            "`code()` waits for the end of the stream",
+        ),
+        (
+            "def cities_and_status(stub):\n"
+            "    cities = []\n"
+            "    stream = stub.ListTeams(teams_pb2.ListTeamsRequest(), timeout=5)\n"
+            "    code = stream.code()\n"
+            "    try:\n"
+            "        for team in stream:\n"
+            "            cities.append(team.city)\n"
+            "    except grpc.RpcError:\n"
+            "        pass\n"
+            "    return cities, code",
+            "`code()` waits for the end of the stream",
+        ),
     ],
     "05.3": [
         (
@@ -75,6 +106,10 @@ WRONG = {
                 "",
             ),
             "The handler went on for",
+        ),
+        (
+            _solution("05.3", "                        return\n", "                        break\n"),
+            "Then the handler yielded Chicago, which it had not found",
         ),
         (
             find("05.3").stub.replace(
@@ -101,11 +136,31 @@ WRONG = {
     "05.4": [
         (
             _solution("05.4", "if not page.next_page_token:", "if len(page.teams) < page_size:"),
-            "but got ['City 0', 'City 1', 'City 2', 'City 3']",
+            "It stopped after a page with 1 of 3 teams, but the token of that page is 'c?': there is more",
         ),
         (
             _solution("05.4", "if not page.next_page_token:", "if not page.teams:"),
-            "but got ['City 0', 'City 1', 'City 2', 'City 3']",
+            "It stopped after a page with no teams, but the token of that page is 'd/9': there is more",
+        ),
+        (
+            _solution("05.4", "yield from page.teams", "yield from [team.city for team in page.teams]"),
+            "Expected Team messages, but it yields 'City 0'",
+        ),
+        (
+            "def every_team(stub, page_size):\n"
+            "    request = big_league_pb2.PageRequest(page_size=page_size)\n"
+            "    while True:\n"
+            "        try:\n"
+            "            page = stub.ListPage(request, timeout=2)\n"
+            "        except grpc.RpcError as error:\n"
+            "            if error.code() == grpc.StatusCode.UNAVAILABLE:\n"
+            "                continue\n"
+            "            raise\n"
+            "        yield from page.teams\n"
+            "        if not page.next_page_token:\n"
+            "            return\n"
+            "        request.page_token = page.next_page_token",
+            "always answers UNAVAILABLE, and counted its calls. Expected 2, but got",
         ),
         (
             _solution("05.4", "    while True:", "    teams = []\n    while True:")
@@ -134,7 +189,11 @@ WRONG = {
                 "        if error.code() != grpc.StatusCode.UNAVAILABLE:\n            raise\n",
                 "",
             ),
-            "got lost",
+            "always answers PERMISSION_DENIED, and counted its calls. Expected 1, but got 2",
+        ),
+        (
+            _solution("05.4", "            raise\n", "            return big_league_pb2.Page()\n"),
+            "it got lost",
         ),
         (
             "def every_team(stub, page_size):\n"
