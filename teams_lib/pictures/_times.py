@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from teams_lib.pictures._card import (
     BODY,
@@ -90,6 +90,7 @@ def timeline(
     names = {lane: card.wrap(lane, 140, BOLD) for lane in lanes}
     left = PAD + max(card.widest(lines, BOLD) for lines in names.values()) + 20
     axis = Axis(left, card.width - PAD - 24, everything[0][1].start, max(span.end for _, span in everything), unit)
+    axis = replace(axis, right=_room_for_labels(card, axis, [span for _, span in everything]))
     colours = colours_of(lanes)
     for lane in lanes:
         if y > top:
@@ -166,6 +167,17 @@ def _span(item: Span | Moment) -> Span:
     return item if isinstance(item, Span) else Span(item.at, item.at, item.label)
 
 
+def _room_for_labels(card: Card, axis: Axis, spans: Sequence[Span]) -> float:
+    """The right end that an axis needs so that the labels of its last moments fit beside them, within reason."""
+    right = axis.right
+    for span in spans:
+        wide = card.widest(card.wrap(span.label, 190)) if span.label else 0.0
+        if wide and wide + 14 > axis.x(span.end) - axis.x(span.start) and span.end > axis.earliest:
+            share = (span.end - axis.earliest) / (axis.latest - axis.earliest)
+            right = min(right, axis.left + (card.width - PAD - 12 - wide - axis.left) / share)
+    return max(right, axis.left + 0.75 * (axis.right - axis.left))
+
+
 def _draw_lane(card: Card, axis: Axis, colour: str, spans: Sequence[Span], y: float) -> float:
     """Draw one lane in as few rows as keep its labels apart; return its bottom."""
     rows: list[list[tuple[float, float, float, list[str]]]] = [[]]  # x of start, end and label; lines of the label
@@ -178,7 +190,7 @@ def _draw_lane(card: Card, axis: Axis, colour: str, spans: Sequence[Span], y: fl
         wide = card.widest(lines)
         begin, end, at = x0, x1, x0 + 7
         if lines and wide + 14 > x1 - x0:  # does not fit inside: beside it
-            at = x1 + 9 if x1 + 9 + wide <= axis.right + 20 else x0 - 11 - wide
+            at = x1 + 9 if x1 + 9 + wide <= card.width - PAD + 1 else x0 - 11 - wide
             begin, end = min(x0 - 6, at), max(x1 + 6, at + wide + 14)
         if span.start == span.end and not lines:
             rows[0].append((x0, x1, at, lines))
