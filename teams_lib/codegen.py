@@ -11,8 +11,6 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-import grpc_tools  # type: ignore[import-untyped]
-
 PACKAGE: Final = Path(__file__).parent
 PROTOBUFS: Final = PACKAGE.parent / "protobufs"
 """The folder of the course's contracts; it is there in a checkout, installed as this course is."""
@@ -63,7 +61,6 @@ def compile_protos(source: Path = PROTOBUFS, out: Path = PACKAGE.parent, package
         [
             *(sys.executable, "-m", "grpc_tools.protoc"),
             f"-I{virtual}={source}" if virtual else f"-I{source}",
-            f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
             f"--python_out={out}",
             f"--pyi_out={out}",
             f"--grpc_python_out={out}",

@@ -42,8 +42,24 @@ def test_an_empty_package_makes_top_level_modules(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_protos_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CodegenError, match=r"There is no \.proto file in .*Pass the folder that holds them"):
+    with pytest.raises(CodegenError) as caught:
         compile_protos(tmp_path)
+    assert str(caught.value) == f"There is no .proto file in {tmp_path}. Pass the folder that holds them as `source`."
+
+
+def test_a_plugin_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    with pytest.raises(CodegenError) as caught:
+        compile_protos(out=tmp_path)
+    assert str(caught.value) == "protoc-gen-mypy_grpc is missing. Install it: pip install -r requirements.txt"
+
+
+def test_the_types_that_protobuf_brings_along_can_be_imported(tmp_path: Path) -> None:
+    (tmp_path / "dated.proto").write_text(
+        'syntax = "proto3"; import "google/protobuf/timestamp.proto"; '
+        "message Dated { google.protobuf.Timestamp at = 1; }"
+    )
+    assert tmp_path / "dated_pb2.py" in compile_protos(tmp_path, tmp_path, package="")
 
 
 def test_a_mistake_in_a_proto_is_reported_in_the_words_of_protoc(tmp_path: Path) -> None:

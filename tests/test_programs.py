@@ -71,10 +71,23 @@ def test_a_taken_port_is_a_plain_message() -> None:
     )
 
 
+def test_a_second_server_on_the_port_of_the_first_is_refused() -> None:
+    with running_server() as (_, _, address):
+        second = run(*SERVER, "--port", address.rpartition(":")[2])
+    assert second.returncode == 1
+    assert "is taken" in second.stderr
+
+
+def test_a_host_that_is_not_this_machine_is_a_plain_message() -> None:
+    server = run(*SERVER, "--port", "0", "--host", "203.0.113.1")  # an address that no machine has
+    assert (server.stdout, server.returncode) == ("", 1)
+    assert server.stderr == "Cannot listen on 203.0.113.1: is that an address of this machine?\n"
+
+
 def test_a_port_that_cannot_be_is_a_plain_message() -> None:
     server = run(*SERVER, "--port", "70000")
     assert server.returncode == 2
-    assert "--port 70000: a port is a number from 0 to 65535" in server.stderr
+    assert server.stderr.endswith("error: --port 70000: a port is a number from 0 to 65535\n")
 
 
 def test_no_server_is_a_plain_message() -> None:
@@ -86,8 +99,44 @@ def test_no_server_is_a_plain_message() -> None:
     assert client.stderr == f"No Teams server answers at {target}. Start one: python -m teams_lib.server\n"
 
 
-@pytest.mark.parametrize("program", [SERVER, CLIENT, [sys.executable, "-m", "teams_lib.codegen"]], ids=lambda p: p[2])
-def test_help_says_what_the_program_does(program: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        (
+            SERVER,
+            [
+                "usage: python -m teams_lib.server [-h] [--port PORT] [--host HOST]",
+                "Serve the Teams service until Ctrl-C, and print each call's method, status and metadata.",
+                "where to listen; 0 takes a free port (default: 50051)",
+                "the address to listen on; 0.0.0.0 for all (default: 127.0.0.1)",
+            ],
+        ),
+        (
+            CLIENT,
+            [
+                "usage: python -m teams_lib.client [-h] [--target TARGET] [--timeout TIMEOUT] CITY [CITY ...]",
+                "Ask a running Teams server which team plays for each city.",
+                "the name of a city, such as Chicago or 'New York'",
+                "the server's host:port (default: 127.0.0.1:50051)",
+                "seconds for each call (default: 5.0)",
+            ],
+        ),
+        (
+            [sys.executable, "-m", "teams_lib.codegen"],
+            ["usage: python -m teams_lib.codegen [-h]", "Regenerate the course's own modules."],
+        ),
+    ],
+    ids=["server", "client", "codegen"],
+)
+def test_help_says_what_the_program_does(program: list[str], says: list[str]) -> None:
     shown = run(*program, "--help")
-    assert shown.stdout.startswith(f"usage: python -m {program[2]} ")
+    flowing = " ".join(shown.stdout.split())
+    assert [line for line in says if f"{line} " not in f"{flowing} "] == []
     assert (shown.stderr, shown.returncode) == ("", 0)
+
+
+def test_a_call_that_fails_otherwise_says_how() -> None:
+    with running_server() as (_, _, address):
+        client = run(*CLIENT, "--target", address, "--timeout", "0", "Chicago")
+    assert (client.stdout, client.returncode) == ("", 1)
+    assert client.stderr == "The call failed: DEADLINE_EXCEEDED: Deadline Exceeded\n"

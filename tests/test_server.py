@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from teams_lib import BackgroundServer, Call, TeamsServicer, teams_pb2, teams_pb2_grpc
@@ -56,6 +56,25 @@ class TestServing:
         with BackgroundServer(Echo(), add=add) as server, grpc.insecure_channel(server.address) as channel:
             assert server.services == ("my.Echo",)
             assert channel.unary_unary("/my.Echo/Say")(b"hello", timeout=5) == b"hello"
+
+    def test_several_servicers_share_a_server(self) -> None:
+        def add(servicer: object, server: Any) -> None:
+            handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+            name = type(servicer).__name__
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Say": handler}),))
+
+        class One:
+            pass
+
+        class Two:
+            pass
+
+        with BackgroundServer(One(), Two(), add=add) as server, grpc.insecure_channel(server.address) as channel:
+            assert repr(server) == "<BackgroundServer 'One + Two': running, serves One, Two>"
+            assert "serves <code>One</code>, <code>Two</code>" in server._repr_html_()
+            assert [channel.unary_unary(f"/{name}/Say")(b"hello", timeout=5) for name in server.services] == [
+                b"hello"
+            ] * 2
 
     def test_a_class_below_a_class_below_the_generated_one_is_served(self) -> None:
         with BackgroundServer(Blocked()) as server:
@@ -113,10 +132,10 @@ class TestRunningACellAgain:
             )
             with pytest.raises(grpc.RpcError):
                 get_team(address)
-            with pytest.raises(
-                NotRunningError, match=r"is replaced .*Use the newer one, or give each .* a name=… of its own"
-            ):
-                _ = first.address
+            assert message(NotRunningError, lambda: first.address) == (
+                "The server 'Teams' is replaced by a newer server of the same name, so it has no address. "
+                "Use the newer one, or give each of the two a name=… of its own."
+            )
             assert get_team(second.address) == "Revolutionaries"
         finally:
             second.stop()
@@ -326,30 +345,51 @@ class TestErrorsThatHelp:
 
     def test_a_server_that_does_not_run_has_no_address(self) -> None:
         server = BackgroundServer(TeamsServicer())
-        with pytest.raises(NotRunningError, match=r"'Teams' is not started.*\.start\(\) or a `with` block"):
-            _ = server.address
+        assert message(NotRunningError, lambda: server.address) == (
+            "The server 'Teams' is not started, so it has no address. Start it with .start() or a `with` block."
+        )
         with server:
             pass
-        with pytest.raises(NotRunningError, match=r"'Teams' is stopped.*\.start\(\) to have it back"):
-            _ = server.address
+        assert message(NotRunningError, lambda: server.address) == (
+            "The server 'Teams' is stopped, so it has no address. "
+            "Call .start() to have it back on the same port, or use it inside its `with` block."
+        )
 
     def test_nothing_to_serve(self) -> None:
-        with pytest.raises(ServicerError, match=r"There is nothing to serve\. Pass a servicer"):
-            BackgroundServer()
+        assert message(ServicerError, BackgroundServer) == (
+            "There is nothing to serve. Pass a servicer: BackgroundServer(TeamsServicer())"
+        )
 
     def test_a_class_in_place_of_an_object(self) -> None:
-        with pytest.raises(ServicerError, match=r"TeamsServicer is a class\. .*BackgroundServer\(TeamsServicer\(\)\)"):
-            BackgroundServer(TeamsServicer)
+        assert message(ServicerError, lambda: BackgroundServer(TeamsServicer)) == (
+            "TeamsServicer is a class. Pass an object of it: BackgroundServer(TeamsServicer())"
+        )
 
     def test_an_object_that_is_no_servicer(self) -> None:
-        with pytest.raises(ServicerError, match=r"dict does not inherit from a generated servicer.*add="):
-            BackgroundServer({})
+        assert message(ServicerError, lambda: BackgroundServer({})) == (
+            "dict does not inherit from a generated servicer, such as teams_pb2_grpc.TeamsServicer. "
+            "Let it inherit, or pass the generated function: BackgroundServer(servicer, add=add_…Servicer_to_server)"
+        )
 
 
-def test_the_html_tells_state_and_services_and_escapes_names() -> None:
-    with BackgroundServer(TeamsServicer(), name="<east>") as server:
-        html = server._repr_html_()
-    assert "<b>&lt;east&gt;</b> · running · serves <code>Teams</code>" in html
+def message(kind: type[Exception], action: Callable[[], object]) -> str:
+    """What the error of this kind says that the action raises."""
+    with pytest.raises(kind) as caught:
+        action()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("running", "colour"), [(True, "#009e73"), (False, "#999999")])
+def test_the_html_tells_state_and_services_and_escapes_names(running: bool, colour: str) -> None:
+    server = BackgroundServer(TeamsServicer(), name="<east>")
+    if running:
+        server.start()
+    html = server._repr_html_()
+    server.stop()
+    assert html == (
+        f'<div><span style="color:{colour}">●</span> <b>&lt;east&gt;</b> · '
+        f"{'running' if running else 'not started'} · serves <code>Teams</code></div>"
+    )
 
 
 def test_the_neutral_text_form_holds_no_port() -> None:
