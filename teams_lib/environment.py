@@ -14,7 +14,8 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-INSTALL: Final = "python -m pip install -r requirements.txt"
+# With the kernel's own Python: that another one was installed into is the commonest mistake.
+INSTALL: Final = f'"{sys.executable}" -m pip install -r requirements.txt'
 RESTART: Final = "then restart the kernel (menu Kernel, Restart Kernel)"
 
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from teams_lib import environment, server
+from teams_lib import environment, server, servicer
+from teams_lib.environment import INSTALL
 
 import pytest
 
@@ -65,7 +66,8 @@ def test_importing_the_package_alone_does_not_import_grpc() -> None:
 
 
 def test_a_name_that_teams_lib_does_not_have_is_an_attribute_error() -> None:
-    assert "module 'teams_lib' has no attribute 'Nothing'" in run("import teams_lib; teams_lib.Nothing").stderr
+    stderr = run("import teams_lib; teams_lib.Nothing").stderr
+    assert stderr.endswith("AttributeError: module 'teams_lib' has no attribute 'Nothing'\n")
 
 
 class TestTheCheck:
@@ -85,43 +87,70 @@ class TestTheCheck:
 
     def test_an_old_python_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(environment.sys, "version_info", (3, 9, 1))
-        assert "wrong  This kernel runs Python 3.9; the course needs 3.11 or newer." in repr(environment.check())
+        assert wrong() == [
+            "This kernel runs Python 3.9; the course needs 3.11 or newer.",
+            "Install a newer Python, remove the folder .venv, and run: make PYTHON=python3.12 lab",
+        ]
 
-    def test_a_package_of_another_version_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_packages_that_are_missing_or_of_another_version_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = importlib.metadata.version
-        monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.62.0" if name == "grpcio" else real(name))
-        shown = repr(environment.check())
-        assert "wrong  grpcio is 1.62.0, and the course needs ==1.85.1." in shown
-        assert "       In the course's folder, run: python -m pip install -r requirements.txt" in shown
-        assert shown.endswith("Mend the first thing that is wrong, and run this cell again.")
 
-    def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def version(name: str) -> str:
-            raise importlib.metadata.PackageNotFoundError(name)
+            if name == "protobuf":
+                raise importlib.metadata.PackageNotFoundError(name)
+            return "1.62.0" if name == "grpcio" else real(name)
 
         monkeypatch.setattr(importlib.metadata, "version", version)
-        assert "protobuf is not installed" in repr(environment.check())
+        assert wrong() == [
+            "grpcio is 1.62.0, and the course needs ==1.85.1; protobuf is not installed.",
+            f"In the course's folder, run: {INSTALL}  and then restart the kernel (menu Kernel, Restart Kernel).",
+        ]
+        assert repr(environment.check()).endswith("\nMend the first thing that is wrong, and run this cell again.")
 
     def test_a_kernel_without_the_course_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def requires(name: str) -> list[str]:
             raise importlib.metadata.PackageNotFoundError(name)
 
         monkeypatch.setattr(importlib.metadata, "requires", requires)
-        assert "the course itself (teams-lib) is not installed in this kernel's environment" in repr(
-            environment.check()
-        )
+        assert wrong()[0] == "the course itself (teams-lib) is not installed in this kernel's environment."
 
     def test_another_copy_of_the_course_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "teams_lib").mkdir()
-        shown = repr(environment.check(tmp_path / "notebooks"))
-        assert "not the one beside these notebooks." in shown
+        used = Path(environment.__file__).parent
+        assert wrong(tmp_path / "notebooks") == [
+            f"This kernel uses teams_lib from {used}, not the one beside these notebooks.",
+            f"Another copy of the course is installed. In this copy's folder, run: {INSTALL}  "
+            "and then restart the kernel (menu Kernel, Restart Kernel).",
+        ]
 
     def test_generated_code_that_refuses_to_load_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "teams_lib.teams_pb2_grpc", None)
-        assert "wrong  ModuleNotFoundError: import of teams_lib.teams_pb2_grpc halted" in repr(environment.check())
+        def refuse(name: str) -> None:
+            raise RuntimeError("The grpc package installed is at version 1.62.0")
 
-    def test_a_server_that_cannot_be_reached_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(environment.importlib, "import_module", refuse)
+        assert wrong() == [
+            "RuntimeError: The grpc package installed is at version 1.62.0",
+            f"In the course's folder, run: {INSTALL}  and then restart the kernel (menu Kernel, Restart Kernel).",
+        ]
+
+    def test_a_server_that_cannot_start_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server, "LOOPBACK", "203.0.113.1")  # an address that no machine has
-        shown = repr(environment.check())
-        assert "wrong  A call over 127.0.0.1 fails: Cannot listen on 203.0.113.1" in shown
-        assert "a firewall may block local connections" in shown
+        assert wrong() == [
+            "A call over 127.0.0.1 fails: Cannot listen on 203.0.113.1: is that an address of this machine?",
+            "Mend what is wrong above first. If only this is left, a firewall may block local connections.",
+        ]
+
+    def test_a_call_that_fails_is_named_by_its_details(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*args: object) -> None:
+            raise server.ServerError("a bug")
+
+        monkeypatch.setattr(servicer.TeamsServicer, "GetTeam", refuse)
+        assert wrong()[0] == "A call over 127.0.0.1 fails: Exception calling application: a bug"
+
+
+def wrong(folder: Path | None = None) -> list[str]:
+    """What the check finds to be wrong: the problem and the way out, as it prints them."""
+    shown = repr(environment.check(folder)).splitlines()
+    [first] = [index for index, line in enumerate(shown) if line.startswith("wrong  ")]
+    assert shown[first + 1].startswith("       ")
+    return [shown[first][7:], shown[first + 1][7:]]
