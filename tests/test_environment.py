@@ -149,8 +149,8 @@ class TestTheCheck:
 
 
 def wrong(folder: Path | None = None) -> list[str]:
-    """What the check finds to be wrong: the problem and the way out, as it prints them."""
+    """The first thing that the check finds to be wrong: the problem and the way out, as it prints them."""
     shown = repr(environment.check(folder)).splitlines()
-    [first] = [index for index, line in enumerate(shown) if line.startswith("wrong  ")]
+    first = next(index for index, line in enumerate(shown) if line.startswith("wrong  "))
     assert shown[first + 1].startswith("       ")
     return [shown[first][7:], shown[first + 1][7:]]
