@@ -2,7 +2,7 @@
 
 For the learner: `check`, `hint`, `solution`, `progress` and `reset_progress`.
 For the author of a notebook's exercises (one module a notebook, `nb05.py` for notebook 05): `exercise`, `NotYet`,
-`called`, `expect_equal` and `clean_up`.
+`called`, `expect_equal`, `serve`, `connect` and `clean_up`.
 """
 
 from teams_lib.exercises._authoring import NotYet, called, expect_equal
@@ -10,6 +10,7 @@ from teams_lib.exercises._display import Note, Result
 from teams_lib.exercises._learner import check, hint, progress, reset_progress, solution
 from teams_lib.exercises._registry import Exercise, exercise, find, notebooks, of_notebook
 from teams_lib.exercises._runner import clean_up
+from teams_lib.exercises._serving import connect, serve
 
 __all__ = [
     "Exercise",
@@ -19,6 +20,7 @@ __all__ = [
     "called",
     "check",
     "clean_up",
+    "connect",
     "exercise",
     "expect_equal",
     "find",
@@ -27,5 +29,6 @@ __all__ = [
     "of_notebook",
     "progress",
     "reset_progress",
+    "serve",
     "solution",
 ]

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
-from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+from teams_lib import TeamsServicer, teams_pb2, teams_pb2_grpc
+from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
 
 import grpc
 
@@ -35,9 +35,7 @@ class _Slow(TeamsServicer):
 
 
 def _stub(target: str) -> Any:
-    channel = grpc.insecure_channel(target)
-    clean_up(channel.close)
-    return teams_pb2_grpc.TeamsStub(channel)
+    return teams_pb2_grpc.TeamsStub(connect(target))
 
 
 def _nickname(stub: Any, city: str, trouble: str = "", metadata: Sequence[tuple[str, str]] = ()) -> str:
@@ -98,9 +96,7 @@ def _answers(target: str) -> bool:
     ),
 )
 def _(answer: Any) -> None:
-    server = BackgroundServer(_greeting(answer), name="exercise 03.1").start()
-    clean_up(server.stop)
-    stub = _stub(server.address)
+    stub = _stub(serve(_greeting(answer)).address)
     for city, metadata, expected in (
         ("Chicago", (), "Jackals"),
         ("Chicago", (("caller", "ada"),), "Jackals for ada"),

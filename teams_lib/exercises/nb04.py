@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from unittest import mock
 
-from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+from teams_lib import TeamsServicer, teams_pb2, teams_pb2_grpc
+from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
 
 import grpc
 
@@ -70,18 +70,6 @@ class _Trouble(Exception):  # noqa: N818 - it only has to come out of a block
     """Raised in the learner's `with` block."""
 
 
-def _serve(servicer: TeamsServicer) -> BackgroundServer:
-    server = BackgroundServer(servicer, name="exercise").start()
-    clean_up(server.stop)
-    return server
-
-
-def _stub(target: str, *interceptors: Any, **options: int) -> Any:
-    channel = grpc.insecure_channel(target, options=list(options.items()))
-    clean_up(channel.close)
-    return teams_pb2_grpc.TeamsStub(grpc.intercept_channel(channel, *interceptors))
-
-
 def _connect_anew() -> None:
     """Give each channel that the answer makes a connection of its own.
 
@@ -130,8 +118,9 @@ class _OneCall(grpc.UnaryUnaryClientInterceptor):
 def _patient(answer: Any, target: str, seconds: float) -> Any:
     one_call = _OneCall(f"patient(stub, 'Chicago', {seconds:g})", seconds)
     # The channel looks for the server often, so that it is found soon after it has come.
-    often = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 100}
-    return called(answer, _stub(target, one_call, **often), "Chicago", seconds)
+    often = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "max")]
+    stub = teams_pb2_grpc.TeamsStub(connect(target, one_call, options=often))
+    return called(answer, stub, "Chicago", seconds)
 
 
 @exercise(
@@ -153,7 +142,7 @@ def _patient(answer: Any, target: str, seconds: float) -> Any:
     ),
 )
 def _(answer: Any) -> None:
-    server = _serve(TeamsServicer())
+    server = serve(TeamsServicer())
     target = server.address
     server.stop()
     opening = threading.Timer(0.2, server.start)
@@ -200,7 +189,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     call = f"nicknames(stub, {CITIES})"
     servicer = _Gathering()
-    got = called(answer, _stub(_serve(servicer).address), CITIES)
+    got = called(answer, teams_pb2_grpc.TeamsStub(connect(serve(servicer).address)), CITIES)
     got = list(got) if isinstance(got, Iterable) else got
     expect_equal(call=call, expected=["Jackals", "Revolutionaries", "Orcas"], got=got)
     if not servicer.together:
@@ -235,7 +224,7 @@ def _(answer: Any) -> None:
     ),
 )
 def _(answer: Any) -> None:
-    stub = _stub(_serve(_Failing()).address)
+    stub = teams_pb2_grpc.TeamsStub(connect(serve(_Failing()).address))
 
     def told(city: str) -> Any:
         return called(answer, lambda: stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=2))
@@ -305,7 +294,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     servicer = _Watching()
     _connect_anew()
-    client = called(answer, _serve(servicer).address)
+    client = called(answer, serve(servicer).address)
     for name in ("__enter__", "__exit__"):
         if not hasattr(client, name):
             raise NotYet(f"I wrote `with TeamsClient(address) as client`. A `with` block needs {name}: I found none.")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
 from teams_lib.league import TEAMS
 
 import grpc
@@ -21,13 +21,9 @@ PATIENCE: Final = 1.5  # seconds that a check waits for what a right answer does
 MOST_CALLS: Final = 10  # that a check answers; a right answer needs half of them
 
 
-def _serve(servicer: object, make_stub: Callable[[grpc.Channel], Any] = teams_pb2_grpc.TeamsStub) -> Any:
+def _stub_of(servicer: object, make_stub: Callable[[grpc.Channel], Any] = teams_pb2_grpc.TeamsStub) -> Any:
     """A stub for a server that runs until the check ends."""
-    server = BackgroundServer(servicer, name="the check's server").start()
-    clean_up(server.stop)
-    channel = grpc.insecure_channel(server.address)
-    clean_up(channel.close)
-    return make_stub(channel)
+    return make_stub(connect(serve(servicer).address))
 
 
 class _Watched:
@@ -37,7 +33,7 @@ class _Watched:
     """
 
     def __init__(self, servicer: object, deadline: float) -> None:
-        self.stub = _serve(servicer)
+        self.stub = _stub_of(servicer)
         self.deadline = deadline
         self.calls: list[Any] = []
         self.unlimited = False
@@ -398,7 +394,7 @@ def _(answer: Any) -> None:
             teams = [messages.Team(city=f"City {number}") for number in numbers]
             return messages.Page(teams=teams, next_page_token=following)
 
-    stub = _serve(Pages(), services.BigLeagueStub)
+    stub = _stub_of(Pages(), services.BigLeagueStub)
     gave_up = "A page failed with UNAVAILABLE. I expected that you ask for it once more, but got the error."
     try:
         teams = called(answer, stub, 3)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any, Final
 
-from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+from teams_lib import TeamsServicer, teams_pb2, teams_pb2_grpc
+from teams_lib.exercises import NotYet, called, connect, exercise, expect_equal, serve
 
 import grpc
 
@@ -22,14 +22,6 @@ LIMIT: Final = 4 * 1024 * 1024
 
 def _game(home: str, away: str, home_score: int = 3, away_score: int = 1) -> teams_pb2.GameResult:
     return teams_pb2.GameResult(home_city=home, away_city=away, home_score=home_score, away_score=away_score)
-
-
-def _connected(servicer: object, name: str) -> tuple[BackgroundServer, grpc.Channel]:
-    server = BackgroundServer(servicer, name=name).start()
-    clean_up(server.stop)
-    channel = grpc.insecure_channel(server.address)
-    clean_up(channel.close)
-    return server, channel
 
 
 @exercise(
@@ -53,7 +45,8 @@ def _connected(servicer: object, name: str) -> tuple[BackgroundServer, grpc.Chan
     ),
 )
 def _(answer: Any) -> None:
-    server, channel = _connected(TeamsServicer(), "check 06.1")
+    server = serve(TeamsServicer())
+    channel = connect(server.address)
     stub = teams_pb2_grpc.TeamsStub(channel)
     good, bad = _game("Boston", "Chicago"), [_game("Atlantis", "Boston"), _game("Seattle", "Seattle")]
     for name, games, expected in (
@@ -130,7 +123,7 @@ def _(answer: Any) -> None:
             uploads.append((data, given))
             return messages.Receipt(size=len(data))
 
-    _, channel = _connected(Clips(), "check 06.2")
+    channel = connect(serve(Clips()).address)
     stub = services.ClipsStub(channel)
     for size in (5, 0, 200_000, LIMIT + 900_000):
         clip = b"Orcas" * (size // 5)
@@ -189,7 +182,8 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     arrived = threading.Event()
     servicer = TeamsServicer()
-    server, channel = _connected(servicer, "check 06.3")
+    server = serve(servicer)
+    channel = connect(server.address)
     servicer.league.listen(lambda game: arrived.set())
     sent = _Sent()
     stub = teams_pb2_grpc.TeamsStub(grpc.intercept_channel(channel, sent))

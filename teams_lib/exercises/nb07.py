@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from teams_lib import BackgroundServer, Game, League, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, exercise, expect_equal
+from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
 from teams_lib.league import TEAMS
 
 import grpc
@@ -52,12 +52,10 @@ class _Watched(TeamsServicer):
             yield update
 
 
-def _serve(exercise_id: str, servicer: object) -> tuple[BackgroundServer, Any]:
-    server = BackgroundServer(servicer, name=f"exercise {exercise_id}").start()
-    clean_up(server.stop)
+def _serve(servicer: object) -> tuple[BackgroundServer, Any]:
+    server = serve(servicer)
     # Small windows: a client that reads nothing soon holds up the handler.
-    channel = grpc.insecure_channel(server.address, options=[("grpc.http2.bdp_probe", 0)])
-    clean_up(channel.close)
+    channel = connect(server.address, options=[("grpc.http2.bdp_probe", 0)])
     return server, teams_pb2_grpc.TeamsStub(channel)
 
 
@@ -110,7 +108,7 @@ def _require_deadline(call: str, servicer: _Watched) -> None:
 )
 def _(answer: Any) -> None:
     servicer = _Watched()
-    server, stub = _serve("07.1", servicer)
+    server, stub = _serve(servicer)
     before = _senders()
     for calls, cities, expected in (
         (1, ["Seattle", "Boston", "Chicago"], ["Boston", "Chicago", "Seattle"]),
@@ -189,7 +187,7 @@ def _followed(
 )
 def _(answer: Any) -> None:
     servicer = _Watched()
-    server, stub = _serve("07.2", servicer)
+    server, stub = _serve(servicer)
     before = _senders()
 
     def season() -> None:
@@ -324,7 +322,7 @@ def _(answer: Any) -> None:
     if getattr(answer, "FollowTeams", None) is TeamsServicer.FollowTeams:
         raise NotYet("I looked for a FollowTeams of your own, but the class inherits the course's: define it there.")
     league = _CountedLeague()
-    server, stub = _serve("07.3", called(answer, league))
+    server, stub = _serve(called(answer, league))
 
     client = _Client(stub)
     client.follow("Chicago")
