@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 # With the kernel's own Python: that another one was installed into is the commonest mistake.
 INSTALL: Final = f'"{sys.executable}" -m pip install -r requirements.txt'
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 RESTART: Final = "then restart the kernel (menu Kernel, Restart Kernel)"
 
 
@@ -34,7 +35,7 @@ def prepare() -> None:
     # no_grpc_proxy hides no_proxy from gRPC, so it starts from what was there.
     direct = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))
     hosts = [host for host in direct.split(",") if host]
-    os.environ["no_grpc_proxy"] = ",".join(hosts + [host for host in ("127.0.0.1", "localhost") if host not in hosts])
+    os.environ["no_grpc_proxy"] = ",".join(hosts + [host for host in LOOPBACK if host not in hosts])
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,7 @@ def _find_adder(servicer: object) -> Callable[[Any, Any], None]:
 
 
 def _bind(server: grpc.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None) -> int:
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = _address(host, port)
     try:
         return server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:
@@ -301,6 +301,10 @@ def _bind(server: grpc.Server, host: str, port: int, credentials: grpc.ServerCre
         raise PortTakenError(
             f"Port {port} on {host} is taken: {holder} listens there. Stop it, or take port 0, which is always free."
         ) from error
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Registrar:
@@ -479,7 +483,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(polite, signal.default_int_handler)
     try:
         server.start()
-        print(f"Teams server listens on {args.host}:{port}. Ctrl-C stops it.", flush=True)
+        print(f"Teams server listens on {_address(args.host, port)}. Ctrl-C stops it.", flush=True)
         server.wait_for_termination()
     except KeyboardInterrupt:
         server.stop(grace=1).wait()

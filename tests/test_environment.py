@@ -45,9 +45,9 @@ def test_loopback_is_reached_whatever_proxy_is_set(proxy: dict[str, str]) -> Non
 
 def test_hosts_that_the_reader_reaches_directly_stay_direct() -> None:
     program = "import os, teams_lib; print(os.environ['no_grpc_proxy'])"
-    assert run(program).stdout == "127.0.0.1,localhost\n"
-    assert run(program, no_proxy="intranet,localhost").stdout == "intranet,localhost,127.0.0.1\n"
-    assert run(program, no_proxy="ignored", no_grpc_proxy="mine").stdout == "mine,127.0.0.1,localhost\n"
+    assert run(program).stdout == "127.0.0.1,::1,localhost\n"
+    assert run(program, no_proxy="intranet,localhost").stdout == "intranet,localhost,127.0.0.1,::1\n"
+    assert run(program, no_proxy="ignored", no_grpc_proxy="mine").stdout == "mine,127.0.0.1,::1,localhost\n"
 
 
 def test_the_c_core_logs_nothing_that_reaches_python_as_an_exception_anyway() -> None:

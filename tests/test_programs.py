@@ -18,13 +18,12 @@ CLIENT = [sys.executable, "-m", "teams_lib.client"]
 
 
 @contextmanager
-def running_server() -> Iterator[tuple[subprocess.Popen[str], IO[str], str]]:
-    with subprocess.Popen(
-        [*SERVER, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+def running_server(host: str = LOOPBACK) -> Iterator[tuple[subprocess.Popen[str], IO[str], str]]:
+    command = [*SERVER, "--port", "0", "--host", host]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         greeting = process.stdout.readline()
-        found = re.fullmatch(r"Teams server listens on (127\.0\.0\.1:\d+)\. Ctrl-C stops it\.\n", greeting)
+        found = re.fullmatch(r"Teams server listens on (\S+:\d+)\. Ctrl-C stops it\.\n", greeting)
         try:
             assert found, greeting
             yield process, process.stdout, found[1]
@@ -48,6 +47,21 @@ def test_the_client_prints_a_line_for_each_city_and_the_server_each_calls_metada
         for _ in range(3):
             assert re.fullmatch(r"/Teams/GetTeam OK user-agent='grpc-python/.*'\n", output.readline())
         process.terminate()
+
+
+def test_the_server_listens_where_it_is_told_to() -> None:
+    with running_server() as (_, _, address):
+        assert address.startswith(f"{LOOPBACK}:")
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running_server("::1") as (_, _, address):
+        assert address.startswith("[::1]:")
+        assert run(*CLIENT, "--target", address, "Boston").stdout == "Teams client received: Boston Revolutionaries\n"
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

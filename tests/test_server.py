@@ -188,6 +188,16 @@ class TestStopping:
         server.stop()
         assert repr(server) == "<BackgroundServer 'Teams': stopped, serves Teams>"
 
+    def test_starting_twice_changes_nothing(self) -> None:
+        server = BackgroundServer(TeamsServicer()).start()
+        address = server.address
+        assert server.start().address == address
+        get_team(address)
+        assert len(server.calls) == 1
+        server.stop()
+        with pytest.raises(grpc.RpcError):
+            get_team(address)
+
     def test_a_stopped_server_comes_back_on_its_port(self) -> None:
         server = BackgroundServer(TeamsServicer()).start()
         address = server.address
