@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from teams_lib.exercises import Exercise, Result, find, notebooks, of_notebook
+from teams_lib.exercises._registry import heading
 
 import nbclient
 import nbformat
@@ -64,6 +65,12 @@ def test_from_the_first_lesson_on_a_notebook_has_three_exercises(path: Path) -> 
 
 def test_every_module_of_exercises_has_its_notebook() -> None:
     assert set(notebooks()) <= {path.stem[:2] for path in NOTEBOOKS}
+
+
+@every_notebook_with_exercises
+def test_progress_calls_a_notebook_by_its_title(path: Path) -> None:
+    number, title = read(path).cells[0].source.splitlines()[0].removeprefix("# ").split(" · ", 1)
+    assert heading(path.stem[:2]) == f"{int(number):02} · {title}"
 
 
 @every_notebook_with_exercises

@@ -1,4 +1,4 @@
-"""Start here"""
+"""Start here."""
 
 from teams_lib.exercises import NotYet, exercise
 from teams_lib.league import TEAMS

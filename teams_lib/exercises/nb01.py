@@ -1,4 +1,4 @@
-"""RPC concepts"""
+"""RPC concepts: call a function that lives elsewhere."""
 
 import json
 import socket

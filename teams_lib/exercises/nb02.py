@@ -1,4 +1,4 @@
-"""Write a contract, compile it.
+"""Write a contract and compile it.
 
 The checks run the real protoc, and load what it makes into descriptor pools of their own: a learner hands in many
 versions of one contract, and a process accepts only one.

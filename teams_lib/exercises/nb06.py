@@ -1,4 +1,4 @@
-"""Stream requests.
+"""Send a stream of requests.
 
 The upload's check serves the contract that the notebook compiles: it takes the modules of the learner's kernel.
 """
