@@ -286,7 +286,7 @@ def _(answer: Any) -> None:
     """,
     why="The channel lives as long as the client: made once, used by every call, closed at the end.",
     hints=(
-        "What has to be made once, and what once for each call? The first belongs into `__init__`.",
+        "What has to be made once, and what once for each call? The first belongs in `__init__`.",
         "`__enter__` returns the client itself. `__exit__` closes the channel of `__init__`, and returns nothing.",
         "In `nickname`: `found = self.stub.GetTeam(request, timeout=2).nickname`, then an `if` with a `raise`.",
     ),
