@@ -40,7 +40,9 @@ def compile_protos(source: Path = PROTOBUFS, out: Path = PACKAGE.parent, package
         CodegenError: there is no .proto file in ``source``, it has mistakes, or the types' plugin is not installed.
 
     Example:
-        >>> [file.name for file in compile_protos()]  # doctest: +SKIP
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [file.name for file in compile_protos(out=Path(folder))]
         ['teams_pb2.py', 'teams_pb2.pyi', 'teams_pb2_grpc.py', 'teams_pb2_grpc.pyi']
 
     Source: https://protobuf.dev/reference/python/python-generated/ and https://grpc.io/docs/languages/python/basics/
