@@ -19,9 +19,11 @@ def _framed(*messages: bytes) -> bytes:
 @exercise(
     "01.1",
     title="Cut a stream into messages",
-    stub="""
-    def unframe(data): ...
-    """,
+    stub='''
+    def unframe(data):
+        """Return the complete messages, and the bytes that are left over."""
+        ...
+    ''',
     solution="""
     def unframe(data):
         messages = []
@@ -130,9 +132,11 @@ def _late(count: int) -> str:
 @exercise(
     "01.3",
     title="Speak JSON over gRPC",
-    stub="""
-    def json_get_team(channel, city): ...
-    """,
+    stub='''
+    def json_get_team(channel, city):
+        """Return the nickname of the city's team."""
+        ...
+    ''',
     solution="""
     def json_get_team(channel, city):
         method = channel.unary_unary(

@@ -126,9 +126,11 @@ def _patient(answer: Any, target: str, seconds: float) -> Any:
 @exercise(
     "04.1",
     title="Ask a server that is not up yet",
-    stub="""
-    def patient(stub, city, seconds): ...
-    """,
+    stub='''
+    def patient(stub, city, seconds):
+        """Return the nickname of the city's team, or let the error pass."""
+        ...
+    ''',
     solution="""
     def patient(stub, city, seconds):
         request = teams_pb2.TeamRequest(city=city)
@@ -200,9 +202,11 @@ def _(answer: Any) -> None:
 @exercise(
     "04.3",
     title="Say what went wrong",
-    stub="""
-    def describe(ask): ...
-    """,
+    stub='''
+    def describe(ask):
+        """Return the nickname, or what went wrong."""
+        ...
+    ''',
     solution="""
     def describe(ask):
         try:
