@@ -1,14 +1,6 @@
 """Wrong answers to the exercises of notebook 02."""
 
-from teams_lib.exercises import find
-
-
-def _solution(exercise_id: str, old: str, new: str) -> str:
-    """The solution with one thing wrong."""
-    solution = find(exercise_id).solution
-    assert old in solution
-    return solution.replace(old, new)
-
+from tests.wrong_answers import spoilt
 
 WRONG = {
     "02.1": [
@@ -18,25 +10,25 @@ WRONG = {
         ("def read_key(byte):\n    print(byte >> 3, byte & 7)", "but got None"),
     ],
     "02.2": [
-        (_solution("02.2", "(stream Stadium);", "(Stadium)"), 'contract.proto:8:1: Expected ";"'),
-        (_solution("02.2", "string name", "text name"), '"text" is not defined'),
-        (_solution("02.2", "seats = 3", "seats = 5"), "Expected seats 21000, but got 0: your seats is field 5"),
+        (spoilt("02.2", ("(stream Stadium);", "(Stadium)")), 'contract.proto:8:1: Expected ";"'),
+        (spoilt("02.2", ("string name", "text name")), '"text" is not defined'),
+        (spoilt("02.2", ("seats = 3", "seats = 5")), "Expected seats 21000, but got 0: your seats is field 5"),
         (
-            _solution("02.2", "roof = 4", "roof = 5"),
+            spoilt("02.2", ("roof = 4", "roof = 5")),
             "Expected roof OPEN, but got ROOF_UNSPECIFIED: your roof is field 5",
         ),
         (
-            _solution("02.2", "ROOF_UNSPECIFIED = 0; OPEN = 1; CLOSED = 2", "OPEN = 0; CLOSED = 1"),
+            spoilt("02.2", ("ROOF_UNSPECIFIED = 0; OPEN = 1; CLOSED = 2", "OPEN = 0; CLOSED = 1")),
             "a value's number must stay",
         ),
-        (_solution("02.2", "stream ", ""), "ListStadiums is not what its comment says"),
+        (spoilt("02.2", ("stream ", "")), "ListStadiums is not what its comment says"),
     ],
     "02.3": [
-        (_solution("02.3", "-Iclub/wire=", "-Iclub.wire="), "protoc says: Could not make proto path relative"),
-        (_solution("02.3", "club/wire", "club"), "protoc says: club/wire/player.proto: File not found"),
-        (_solution("02.3", "=src", "=."), "no src/club/wire/player_pb2.py. It wrote club/wire/player_pb2.py"),
-        (_solution("02.3", "=src", "=src/club/wire"), "It wrote src/club/wire/club/wire/player_pb2.py"),
-        (_solution("02.3", '"--grpc_python_out=src",', ""), "there is no src/club/wire/roster_pb2_grpc.py"),
+        (spoilt("02.3", ("-Iclub/wire=", "-Iclub.wire=")), "protoc says: Could not make proto path relative"),
+        (spoilt("02.3", ("club/wire", "club")), "protoc says: club/wire/player.proto: File not found"),
+        (spoilt("02.3", ("=src", "=.")), "no src/club/wire/player_pb2.py. It wrote club/wire/player_pb2.py"),
+        (spoilt("02.3", ("=src", "=src/club/wire")), "It wrote src/club/wire/club/wire/player_pb2.py"),
+        (spoilt("02.3", ('"--grpc_python_out=src",', "")), "there is no src/club/wire/roster_pb2_grpc.py"),
     ],
     "02.4": [
         (
@@ -51,7 +43,7 @@ WRONG = {
             "GameResult(home_score=300",
         ),
         (
-            _solution("02.4", "        value, at = read_varint(data, at)\n", "").replace(
+            spoilt("02.4", ("        value, at = read_varint(data, at)\n", "")).replace(
                 "value, at = data[at : at + value], at + value",
                 "value, at = data[at + 1 : at + 1 + data[at]], at + 1 + data[at]\n"
                 "        else:\n"
@@ -59,8 +51,8 @@ WRONG = {
             ),
             'index out of range (I called decode with the bytes of TeamRequest(city="Saint-" * 40))',
         ),
-        (_solution("02.4", "key, at = read_varint(data, at)", "key, at = data[at], at + 1"), "the fields 16 and 17"),
-        (_solution("02.4", "at, shift = at + 1, shift + 7", "at, shift = at + 1, shift + 8"), "Expected [(3, 300)"),
-        (_solution("02.4", "    return fields", "        return fields"), "but got [(1, b'Chicago')]"),
+        (spoilt("02.4", ("key, at = read_varint(data, at)", "key, at = data[at], at + 1")), "the fields 16 and 17"),
+        (spoilt("02.4", ("at, shift = at + 1, shift + 7", "at, shift = at + 1, shift + 8")), "Expected [(3, 300)"),
+        (spoilt("02.4", ("    return fields", "        return fields")), "but got [(1, b'Chicago')]"),
     ],
 }

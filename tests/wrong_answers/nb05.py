@@ -1,14 +1,7 @@
 """Wrong answers to the exercises of notebook 05."""
 
 from teams_lib.exercises import find
-
-
-def _solution(exercise_id: str, old: str, new: str) -> str:
-    """The solution with one thing wrong."""
-    solution = find(exercise_id).solution
-    assert old in solution
-    return solution.replace(old, new)
-
+from tests.wrong_answers import spoilt
 
 WRONG = {
     "05.1": [
@@ -58,13 +51,13 @@ WRONG = {
             "kept a reference to its call, as a debugger would. The cities are right, but the call still runs",
         ),
         (
-            _solution("05.1", ", timeout=5", ""),
+            spoilt("05.1", (", timeout=5", "")),
             "the call had no timeout=",
         ),
     ],
     "05.2": [
         (
-            _solution("05.2", "return cities, error.code()", "return [], error.code()"),
+            spoilt("05.2", ("return cities, error.code()", "return [], error.code()")),
             "Expected (['Chicago', 'Detroit', 'Minneapolis', 'New York'], <StatusCode.DATA_LOSS",
         ),
         (
@@ -74,7 +67,7 @@ WRONG = {
             "It raised the error instead of returning what had arrived",
         ),
         (
-            _solution("05.2", "return cities, error.code()", "pass"),
+            spoilt("05.2", ("return cities, error.code()", "pass")),
             "but got (['Chicago', 'Detroit', 'Minneapolis', 'New York'], <StatusCode.OK",
         ),
         (
@@ -100,15 +93,11 @@ WRONG = {
     ],
     "05.3": [
         (
-            _solution(
-                "05.3",
-                "                    if not context.is_active():\n                        return\n",
-                "",
-            ),
+            spoilt("05.3", ("                    if not context.is_active():\n                        return\n", "")),
             "The handler went on for",
         ),
         (
-            _solution("05.3", "                        return\n", "                        break\n"),
+            spoilt("05.3", ("                        return\n", "                        break\n")),
             "Then the handler yielded Chicago, which it had not found",
         ),
         (
@@ -129,21 +118,21 @@ WRONG = {
             "The client left when the first team was found. Then `searching` is 1",
         ),
         (
-            _solution("05.3", "if not context.is_active()", "if context.is_active()"),
+            spoilt("05.3", ("if not context.is_active()", "if context.is_active()")),
             "Expected ['Chicago', 'Detroit', 'Seattle'], but got []",
         ),
     ],
     "05.4": [
         (
-            _solution("05.4", "if not page.next_page_token:", "if len(page.teams) < page_size:"),
+            spoilt("05.4", ("if not page.next_page_token:", "if len(page.teams) < page_size:")),
             "It stopped after a page with 1 of 3 teams, but the token of that page is 'c?': there is more",
         ),
         (
-            _solution("05.4", "if not page.next_page_token:", "if not page.teams:"),
+            spoilt("05.4", ("if not page.next_page_token:", "if not page.teams:")),
             "It stopped after a page with no teams, but the token of that page is 'd/9': there is more",
         ),
         (
-            _solution("05.4", "yield from page.teams", "yield from [team.city for team in page.teams]"),
+            spoilt("05.4", ("yield from page.teams", "yield from [team.city for team in page.teams]")),
             "Expected Team messages, but it yields 'City 0'",
         ),
         (
@@ -163,7 +152,7 @@ WRONG = {
             "always answers UNAVAILABLE, and counted its calls. Expected 2, but got",
         ),
         (
-            _solution("05.4", "    while True:", "    teams = []\n    while True:")
+            spoilt("05.4", ("    while True:", "    teams = []\n    while True:"))
             .replace("yield from page.teams", "teams += page.teams")
             .replace("            return\n        request", "            return teams\n        request"),
             "has asked for 5 pages already",
@@ -180,19 +169,15 @@ WRONG = {
             "ask for it once more",
         ),
         (
-            _solution("05.4", "return stub.ListPage(request, timeout=2)", "return stub.ListPage(request)"),
+            spoilt("05.4", ("return stub.ListPage(request, timeout=2)", "return stub.ListPage(request)")),
             "a call had no deadline",
         ),
         (
-            _solution(
-                "05.4",
-                "        if error.code() != grpc.StatusCode.UNAVAILABLE:\n            raise\n",
-                "",
-            ),
+            spoilt("05.4", ("        if error.code() != grpc.StatusCode.UNAVAILABLE:\n            raise\n", "")),
             "always answers PERMISSION_DENIED, and counted its calls. Expected 1, but got 2",
         ),
         (
-            _solution("05.4", "            raise\n", "            return big_league_pb2.Page()\n"),
+            spoilt("05.4", ("            raise\n", "            return big_league_pb2.Page()\n")),
             "it got lost",
         ),
         (

@@ -1,23 +1,14 @@
 """Wrong answers to the exercises of notebook 06."""
 
 from teams_lib.exercises import find
-
-
-def _solution(exercise_id: str, *changes: tuple[str, str]) -> str:
-    """The solution with something wrong."""
-    solution = find(exercise_id).solution
-    for old, new in changes:
-        assert old in solution
-        solution = solution.replace(old, new)
-    return solution
-
+from tests.wrong_answers import spoilt
 
 WRONG = {
     "06.1": [
-        (_solution("06.1", ("iter(games)", "games")), "StatusCode.UNKNOWN in line 2"),
-        (_solution("06.1", ("games[rejection.position]", "rejection.reason")), "Expected GameResults in the list"),
-        (_solution("06.1", ("games[rejection.position]", "rejection")), "but it holds RejectedGame"),
-        (_solution("06.1", ("position]", "position - 1]")), "but got ['Seattle - Seattle', 'Boston - Chicago']"),
+        (spoilt("06.1", ("iter(games)", "games")), "StatusCode.UNKNOWN in line 2"),
+        (spoilt("06.1", ("games[rejection.position]", "rejection.reason")), "Expected GameResults in the list"),
+        (spoilt("06.1", ("games[rejection.position]", "rejection")), "but it holds RejectedGame"),
+        (spoilt("06.1", ("position]", "position - 1]")), "but got ['Seattle - Seattle', 'Boston - Chicago']"),
         (
             "def rejected(stub, games):\n"
             "    return [g for g in games if stub.ReportGames(iter([g]), timeout=5).rejected]",
@@ -29,16 +20,16 @@ WRONG = {
             find("06.2").stub.replace("Upload(requests,", "Upload(iter(requests),"),
             "I uploaded a clip of 5 bytes. All of them came, but the digest",
         ),
-        (_solution("06.2", ("requests(),", "list(requests()),")), "Exception iterating requests!"),
-        (_solution("06.2", ("64_000", "5_000_000")), "Received message larger than max"),
-        (_solution("06.2", ("            digest.update(data)\n", "")), "the digest in the last message isn't theirs"),
-        (_solution("06.2", ("while data :=", "if data :=")), "The server has received 64,000"),
+        (spoilt("06.2", ("requests(),", "list(requests()),")), "Exception iterating requests!"),
+        (spoilt("06.2", ("64_000", "5_000_000")), "Received message larger than max"),
+        (spoilt("06.2", ("            digest.update(data)\n", "")), "the digest in the last message isn't theirs"),
+        (spoilt("06.2", ("while data :=", "if data :=")), "The server has received 64,000"),
         (
-            _solution("06.2", ("        yield clips_pb2.Part(sha256=digest.digest())\n", "")),
+            spoilt("06.2", ("        yield clips_pb2.Part(sha256=digest.digest())\n", "")),
             "The last message had no sha256",
         ),
-        (_solution("06.2", ("requests(),", "reversed(list(requests())),")), "The last message had no sha256"),
-        (_solution("06.2", ("return ", "")), "Expected the receipt back, but got None"),
+        (spoilt("06.2", ("requests(),", "reversed(list(requests())),")), "The last message had no sha256"),
+        (spoilt("06.2", ("return ", "")), "Expected the receipt back, but got None"),
     ],
     "06.3": [
         (
@@ -49,9 +40,9 @@ WRONG = {
             "def report(stub, results):\n    return stub.ReportGames(iter(list(results)), timeout=5)",
             "send as you go",
         ),
-        (_solution("06.3", ("            raise\n", "            pass\n")), "but it returned accepted:"),
+        (spoilt("06.3", ("            raise\n", "            pass\n")), "but it returned accepted:"),
         (
-            _solution(
+            spoilt(
                 "06.3",
                 ("failures = []", "failure = None"),
                 ("as failure:\n            failures.append(failure)", "as error:\n            failure = error"),
@@ -75,7 +66,7 @@ WRONG = {
             "the call had ended with OK: the server takes half a season for a whole one",
         ),
         (
-            _solution(
+            spoilt(
                 "06.3",
                 ("        if failures:\n            raise failures[0]\n        raise", "        raise failures[0]"),
             ),

@@ -1,14 +1,6 @@
 """Wrong answers to the exercises of notebook 07."""
 
-from teams_lib.exercises import find
-
-
-def _solution(exercise_id: str, old: str, new: str) -> str:
-    """The solution with one thing wrong."""
-    solution = find(exercise_id).solution
-    assert old in solution
-    return solution.replace(old, new)
-
+from tests.wrong_answers import spoilt
 
 _LOOP = "yield from iter(outbox.get, None)\n        "
 
@@ -64,7 +56,7 @@ def followed(stub, cities):
 """,
             "ValueError",
         ),
-        (_solution("07.1", ", timeout=5", ""), "has no deadline"),
+        (spoilt("07.1", (", timeout=5", "")), "has no deadline"),
         (
             """
 def followed(stub, cities):
@@ -173,26 +165,26 @@ class PushingServicer(TeamsServicer):
 """,
             "Expected that game, but nothing came within two seconds",
         ),
-        (_solution("07.3", "if game.home_city in cities or game.away_city in cities:", "if True:"), "got Seattle"),
-        (_solution("07.3", "game.home_city in cities or ", ""), "Expected that game, but nothing came"),
+        (spoilt("07.3", ("if game.home_city in cities or game.away_city in cities:", "if True:")), "got Seattle"),
+        (spoilt("07.3", ("game.home_city in cities or ", "")), "Expected that game, but nothing came"),
         (
-            _solution("07.3", "cities = set()", "cities = self.__dict__.setdefault('cities', set())"),
+            spoilt("07.3", ("cities = set()", "cities = self.__dict__.setdefault('cities', set())")),
             "In a new call I followed Seattle only",
         ),
         (
-            _solution("07.3", "finally:\n            stop_listening()", "finally:\n            pass"),
+            spoilt("07.3", ("finally:\n            stop_listening()", "finally:\n            pass")),
             "half-closed the call, and it ended. A second later, its handler still listens",
         ),
         (
             # It stops after the loop, not in a finally: a handler that stands at a yield never gets there.
-            _solution(
-                "07.3", "try:\n            yield from iter(outbox.get, None)\n        finally:\n            ", _LOOP
+            spoilt(
+                "07.3", ("try:\n            yield from iter(outbox.get, None)\n        finally:\n            ", _LOOP)
             ),
             "its handler still listens to the league",
         ),
         ("class PushingServicer(TeamsServicer):\n    pass", "inherits the course's"),
         (
-            _solution("07.3", "args=(request_iterator, outbox, take)", "args=(request_iterator, queue.Queue(), take)"),
+            spoilt("07.3", ("args=(request_iterator, outbox, take)", "args=(request_iterator, queue.Queue(), take)")),
             "I followed Chicago. Expected an answer, but nothing came within two seconds",
         ),
         (
