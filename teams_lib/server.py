@@ -233,7 +233,8 @@ class BackgroundServer:
             return
         self._state = state
         _open.discard(self)
-        server.stop(grace).wait(grace + 5)
+        # None cancels at once, as 0 does, but starts no thread: Python 3.12 refuses to start one at exit.
+        server.stop(grace or None).wait(grace + 5)
         pool.shutdown(wait=False)
 
     def __enter__(self) -> BackgroundServer:
