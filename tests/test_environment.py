@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from teams_lib import environment, server, servicer
-from teams_lib.environment import INSTALL
 
 import pytest
 
@@ -68,6 +67,9 @@ def test_importing_the_package_alone_does_not_import_grpc() -> None:
 def test_a_name_that_teams_lib_does_not_have_is_an_attribute_error() -> None:
     stderr = run("import teams_lib; teams_lib.Nothing").stderr
     assert stderr.endswith("AttributeError: module 'teams_lib' has no attribute 'Nothing'\n")
+
+
+INSTALL = f'"{sys.executable}" -m pip install -r requirements.txt'
 
 
 class TestTheCheck:
