@@ -67,16 +67,26 @@ def test_a_traceback_keeps_the_frames_in_cells_and_the_message() -> None:
 def test_a_measured_picture_is_kept_while_its_source_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REMEASURE", raising=False)
     again = measured("draw()", "bmV3")
-    stored = measured("draw()", "b2xk", refresh.source_hash(again.cells[0]))
+    stored = measured("draw()", "b2xk", refresh.source_hash(again.cells, 0))
     refresh.keep_measured(stored, again)
     assert picture_of(again) == "b2xk"
     assert again.cells[0].outputs[0].metadata["image/png"].alt == "b2xk"
 
 
+def test_a_picture_is_drawn_again_when_the_code_before_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REMEASURE", raising=False)
+    stored, changed = measured("draw(rates)", "b2xk"), measured("draw(rates)", "bmV3")
+    for notebook, rounds in ((stored, 3), (changed, 9)):
+        notebook.cells.insert(0, new_code_cell(f"rates = measure(rounds={rounds})"))
+    stored.cells[1].metadata["measured"] = refresh.source_hash(stored.cells, 1)
+    refresh.keep_measured(stored, changed)
+    assert changed.cells[1].outputs[0].data["image/png"] == "bmV3"
+
+
 def test_a_changed_source_or_remeasure_draws_a_new_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REMEASURE", raising=False)
     changed = measured("draw(more=True)", "bmV3")
-    stored = measured("draw()", "b2xk", refresh.source_hash(measured("draw()", "").cells[0]))
+    stored = measured("draw()", "b2xk", refresh.source_hash(measured("draw()", "").cells, 0))
     refresh.keep_measured(stored, changed)
     assert picture_of(changed) == "bmV3"
 

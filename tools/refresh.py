@@ -2,8 +2,8 @@
 
 The result depends on the notebooks and the installed packages only: refreshing twice gives identical bytes.
 
-A cell tagged ``measured`` draws times or rates, which differ on each run. Its stored picture is kept until its source
-changes; its metadata holds the hash of the source that the picture belongs to. ``REMEASURE=1`` measures again.
+A cell tagged ``measured`` draws times or rates, which differ on each run. Its stored picture is kept until its source,
+or that of a code cell before it, changes; its metadata holds the hash of these sources. ``REMEASURE=1`` measures again.
 """
 
 import argparse
@@ -153,24 +153,26 @@ def _in_file(frame: str) -> bool:
     return frame.lstrip().startswith("File ")
 
 
-def source_hash(cell: NotebookNode) -> str:
-    """Return the hash that a measured cell keeps of the source its picture belongs to."""
-    return hashlib.sha256(cell.source.encode()).hexdigest()[:16]
+def source_hash(cells: list[NotebookNode], index: int) -> str:
+    """Return the hash that a measured cell keeps: of its source and of the code before it, which it may measure."""
+    sources = [cell.source for cell in cells[: index + 1] if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
 def keep_measured(stored: NotebookNode, notebook: NotebookNode) -> None:
-    """Put the stored pictures of ``measured`` cells back, unless their source has changed or ``REMEASURE=1`` is set."""
-    for before, after in zip(stored.cells, notebook.cells, strict=True):
+    """Put the pictures of ``measured`` cells back, unless the code up to there changed or ``REMEASURE=1`` is set."""
+    for index, (before, after) in enumerate(zip(stored.cells, notebook.cells, strict=True)):
         if "measured" not in after.metadata.get("tags", []):
             after.metadata.pop("measured", None)
             continue
-        current = before.metadata.get("measured") == source_hash(after) and os.environ.get("REMEASURE") != "1"
+        now = source_hash(notebook.cells, index)
+        current = before.metadata.get("measured") == now and os.environ.get("REMEASURE") != "1"
         old, new = _pictures(before), _pictures(after)
         if current and len(old) == len(new):
             for picture, kept in zip(new, old, strict=True):
                 picture.data["image/png"] = kept.data["image/png"]
                 picture.metadata = kept.metadata
-        after.metadata["measured"] = source_hash(after)
+        after.metadata["measured"] = now
 
 
 def _pictures(cell: NotebookNode) -> list[NotebookNode]:
