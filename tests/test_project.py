@@ -9,6 +9,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -50,10 +51,12 @@ def test_every_dependency_has_a_reason_beside_it() -> None:
             assert explained or "#" in line, line
 
 
-def test_the_grpc_family_has_one_version() -> None:
-    family = {pin.name: str(pin.specifier) for pin in PINNED.values() if pin.name.startswith("grpcio")}
-    assert {"grpcio", "grpcio-tools"} <= set(family)
-    assert len(set(family.values())) == 1
+def test_code_generated_by_any_of_the_grpc_family_loads_on_grpcio() -> None:
+    # Generated code refuses a grpcio that is older than its generator (notebook 02). Not every package has every patch.
+    family = {pin.name: Version(str(pin.specifier)[2:]) for pin in PINNED.values() if pin.name.startswith("grpcio")}
+    assert family["grpcio-tools"] == family["grpcio"]
+    assert {name for name, version in family.items() if version > family["grpcio"]} == set()
+    assert {version.release[:2] for version in family.values()} == {family["grpcio"].release[:2]}
 
 
 def test_environment_yml_takes_python_and_pip_from_conda_and_the_rest_from_requirements() -> None:
