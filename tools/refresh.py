@@ -30,7 +30,7 @@ from nbformat import NotebookNode
 
 CELL_SECONDS = 60
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-CELL_METADATA = ("tags", "generated", "reason", "measured")
+CELL_METADATA = ("tags", "generated", "reason", "measured", "trouble")
 PICTURE_METADATA = ("alt", "height", "width")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
