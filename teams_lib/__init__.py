@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from teams_lib.league import Game, League
     from teams_lib.server import BackgroundServer, Call
     from teams_lib.servicer import TeamsServicer
+    from teams_lib.trouble import explain
 
-__all__ = ["BackgroundServer", "Call", "Game", "League", "TeamsServicer", "teams_pb2", "teams_pb2_grpc"]
+__all__ = ["BackgroundServer", "Call", "Game", "League", "TeamsServicer", "explain", "teams_pb2", "teams_pb2_grpc"]
 
 _HOMES = {
     "BackgroundServer": "server",
@@ -21,6 +22,7 @@ _HOMES = {
     "Game": "league",
     "League": "league",
     "TeamsServicer": "servicer",
+    "explain": "trouble",
 }
 
 

@@ -397,8 +397,9 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert dead_links(path, text) == []
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    assert dead_links(series.README, series.README.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("page", [series.README, series.ERRORS], ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    assert dead_links(page, page.read_text(encoding="utf-8")) == []
 
 
 @each_notebook

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 
+from teams_lib import trouble
 from tools import series
 
 import nbformat
@@ -221,6 +222,8 @@ def _refresh_all(numbers: set[int], check: bool) -> int:
             _report(f"{entry.path.stem}  {len(notebook.cells)} cells  {time.monotonic() - started:.1f} s  {outcome}")
         text = entry.path.read_text(encoding="utf-8")
         changed |= _store(entry.path, text, series.dump(notebook), check)
+    page = series.ERRORS.read_text(encoding="utf-8") if series.ERRORS.exists() else ""
+    changed |= _store(series.ERRORS, page, series.errors_page(trouble.read_index()), check)
     return int(broken or (check and changed))
 
 

@@ -2,12 +2,16 @@
 
 Each notebook states in its metadata where it stands: ``"course": {"part": 1, "minutes": 30, "about": "…"}``.
 Its title is its H1, without a leading number (``# 3 · …``). From these come the
-navigation bars, the map in the first notebook and the map in README.md.
+navigation bars, the map in the first notebook and the map in README.md; and from the entries ``trouble`` of its cells,
+notebooks/errors.md.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from teams_lib import trouble
 
 import nbformat
 from nbformat import NotebookNode
@@ -15,6 +19,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 README = ROOT / "README.md"
+ERRORS = NOTEBOOKS / "errors.md"
 PARTS = {1: "A first service", 2: "What happens underneath", 3: "Running it for others", 4: "Beyond one process"}
 FILE_NAME = re.compile(r"(\d\d)(?:_[a-z0-9]+)+\.ipynb")
 
@@ -129,3 +134,42 @@ def generate_readme(text: str, series: list[Entry]) -> str:
         raise SeriesError("README.md: mark the place of the map with the lines <!-- map --> and <!-- /map -->")
     # Blank lines, since Markdown shows a table that touches an HTML comment as text.
     return f"{before}{opened}\n{series_map(series, 'notebooks/')}\n\n{closed}{after}"
+
+
+def errors_page(entries: Sequence[trouble.Entry]) -> str:
+    """Return the text of errors.md: from what you see to the lesson that shows it."""
+    rows = sorted(
+        (entry.text.lower(), _trouble_row(trouble.as_code(entry.text), entry)) for entry in entries if entry.text
+    )
+    silent = [_trouble_row(_cell(entry.symptom), entry) for entry in entries if entry.symptom]
+    return f"""# From an error to its lesson
+
+Every text below stands word for word in the output of a cell, where you can provoke it and mend it. Numbers and
+addresses differ on your machine. With an error in your hands, a cell finds its line:
+
+```python
+from teams_lib import explain
+
+explain(error)  # an exception, or text that you paste
+```
+
+## What the error says
+
+| It says | Why | The way out | Lesson |
+|---|---|---|---|
+{chr(10).join(row for _, row in rows)}
+
+## Where nothing tells you
+
+| You notice | Why | The way out | Lesson |
+|---|---|---|---|
+{chr(10).join(silent)}
+"""
+
+
+def _trouble_row(what: str, entry: trouble.Entry) -> str:
+    return f"| {what} | {_cell(entry.cause)} | {_cell(entry.mend)} | {_cell(entry.link)} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
