@@ -15,6 +15,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 from tools import refresh, series
 
@@ -23,6 +24,7 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
+SVG = "image/svg+xml"
 PATHS = sorted(series.NOTEBOOKS.glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 whole_series = pytest.mark.skipif(not PATHS, reason="there are no notebooks yet")
@@ -416,11 +418,19 @@ def test_drawn_pictures_have_a_text_equivalent(path: Path) -> None:
         cell.source
         for cell in code_cells(path)
         for output in cell.outputs
-        if "image/png" in output.get("data", {})
-        if not output.metadata.get("image/png", {}).get("alt")
+        for mime in output.get("data", {})
+        if mime.startswith("image/")
+        if not output.metadata.get(mime, {}).get("alt")
         or re.fullmatch(r"<.*>|", output.data.get("text/plain", "").strip())
     ]
     assert silent == []
+
+
+@each_notebook
+def test_an_svg_says_within_itself_what_it_shows(path: Path) -> None:
+    drawn = [output.data for cell in code_cells(path) for output in cell.outputs if SVG in output.get("data", {})]
+    texts = [(ElementTree.fromstring(data[SVG]).findtext("{*}desc"), data["text/plain"]) for data in drawn]
+    assert [text for said, text in texts if said != text] == []
 
 
 # --- what a cell does not do ------------------------------------------------------------------------------------------

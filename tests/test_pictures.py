@@ -21,7 +21,9 @@ from teams_lib.pictures import (
     states,
     timeline,
 )
-from teams_lib.pictures._card import PLACES, colours_of
+from teams_lib.pictures._calls import ARROWS
+from teams_lib.pictures._card import CARD, PLACES, colours_of
+from tests.drawings import NAME, assert_legible, assert_placed, contrast, number, svg, texts
 
 import pytest
 from PIL import Image
@@ -67,36 +69,85 @@ def a_path() -> Picture:
     )
 
 
-ALL = [a_sequence, a_timeline, some_bytes, some_bars, some_states, a_path]
-each_picture = pytest.mark.parametrize("draw", ALL)
+SVG = [a_sequence, some_bytes]
+PNG = [a_timeline, some_bars, some_states, a_path]
+each_picture = pytest.mark.parametrize("draw", [*SVG, *PNG])
+each_svg = pytest.mark.parametrize("draw", SVG)
+each_png = pytest.mark.parametrize("draw", PNG)
 
 
-@each_picture
-def test_a_picture_shows_itself_as_an_image_and_as_text(draw: Callable[[], Picture]) -> None:
+def png(picture: Picture) -> Image.Image:
+    assert isinstance(picture.image, bytes)
+    return Image.open(io.BytesIO(picture.image))
+
+
+@each_svg
+def test_what_repeats_is_an_svg_which_nbval_compares(draw: Callable[[], Picture]) -> None:
     picture = draw()
     data, metadata = picture._repr_mimebundle_()
 
-    assert set(data) == {"image/png", "text/plain"}
+    assert data == {"image/svg+xml": picture.image, "text/plain": repr(picture)}
+    assert metadata == {"image/svg+xml": {"width": picture.width, "alt": picture.alt}}
+
+
+@each_png
+def test_what_is_measured_is_a_png_which_nbval_skips(draw: Callable[[], Picture]) -> None:
+    picture = draw()
+    data, metadata = picture._repr_mimebundle_()
+
     assert data["image/png"].startswith(b"\x89PNG\r\n\x1a\n")
-    assert data["text/plain"] == repr(picture) != ""
-    assert set(metadata["image/png"]) == {"width", "alt"}
+    assert data == {"image/png": picture.image, "text/plain": repr(picture)}
+    assert metadata == {"image/png": {"width": picture.width, "alt": picture.alt}}
 
 
-@each_picture
-def test_an_image_has_two_pixels_for_each_displayed_one_and_is_small(draw: Callable[[], Picture]) -> None:
+@each_svg
+def test_an_svg_has_a_size_and_says_what_it_shows(draw: Callable[[], Picture]) -> None:
+    picture = draw()
+    root = svg(picture)
+
+    assert root.get("role") == "img"
+    assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
+    assert number(root, "width") == picture.width <= 900
+    assert root.findtext(f"{NAME}title", "").startswith(("Sequence diagram", "Bytes by field"))
+    assert root.findtext(f"{NAME}desc") == picture.text
+
+
+@each_svg
+def test_an_svg_has_no_ids_which_would_clash_on_a_page_with_two(draw: Callable[[], Picture]) -> None:
+    assert not [element for element in svg(draw()).iter() if element.get("id")]
+
+
+@each_png
+def test_a_png_has_two_pixels_for_each_displayed_one_and_is_small(draw: Callable[[], Picture]) -> None:
     picture = draw()
 
-    assert Image.open(io.BytesIO(picture.png)).width == 2 * picture.width
+    assert png(picture).width == 2 * picture.width
     assert picture.width <= 900
-    assert len(picture.png) < 60_000
+    assert len(picture.image) < 60_000
 
 
-@each_picture
+@each_png
 def test_the_card_is_light_and_its_corners_are_transparent(draw: Callable[[], Picture]) -> None:
-    image = Image.open(io.BytesIO(draw().png)).convert("RGBA")
+    image = png(draw()).convert("RGBA")
 
     assert image.getpixel((0, 0)) == (255, 255, 255, 0)
     assert image.getpixel((20, image.height // 2)) == (0xFB, 0xFA, 0xF6, 255)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        a_sequence,
+        lambda: sequence(list("abcdef"), [Note("a", "all the colours of heads")]),
+        lambda: byte_fields(b"ABCDEFGHI", [Field(i, i + 1, f"colour {i}") for i in range(7)], more=1),
+    ],
+)
+def test_text_stands_out_from_what_it_is_written_on(draw: Callable[[], Picture]) -> None:
+    assert_legible(draw())
+
+
+def test_arrows_stand_out_from_the_card() -> None:
+    assert min(contrast(colour, CARD) for colour, _, _ in ARROWS.values()) >= 3
 
 
 @each_picture
@@ -141,6 +192,21 @@ def test_the_text_of_bytes_is_a_table_that_names_the_undescribed_ones_too() -> N
     ]
 
 
+def test_labels_that_are_the_same_up_to_a_colon_have_one_colour() -> None:
+    parts = [Field(0, 1, "city: key"), Field(1, 2, "city: length"), Field(2, 3, "city"), Field(3, 4, "nickname")]
+    _, *boxes = svg(byte_fields(bytes(4), parts)).iter(f"{NAME}rect")
+
+    key, length, city, nickname = [box.get("fill") for box in boxes]
+    assert key == length == city != nickname
+
+
+def test_bytes_that_are_not_drawn_are_counted() -> None:
+    picture = byte_fields(b"\x0a", [Field(0, 1, "key")], more=999)
+
+    assert picture.text.splitlines() == ["0a | key", "… 999 more bytes"]
+    assert "… 999 more bytes" in [text.text for text in texts(svg(picture))]
+
+
 def test_the_text_of_bytes_shortens_a_long_field() -> None:
     assert byte_fields(bytes(40), [Field(0, 40, "zeros")]).text == f"{'00 ' * 12}… (40 bytes) | zeros"
 
@@ -156,24 +222,35 @@ def test_the_text_of_a_path_numbers_its_steps_and_leaves_out_the_times() -> None
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: sequence(
-            list("abcdef"), [Arrow("a", "f", LONG), Arrow("b", "a", LONG), Note("a", LONG), Note("f", LONG)]
-        ),
-        lambda: sequence([LONG[:60], LONG[1:60]], [Note(LONG[:60], LONG)], title=LONG),
         lambda: timeline({LONG: [Moment(0, LONG), Span(0, 9e-9, LONG), Span(1, 9, LONG), Moment(9, LONG)]}, title=LONG),
-        lambda: byte_fields(bytes(384), [Field(i, i + 1, LONG) for i in (0, 1, 23, 383)], title=LONG),
         lambda: bars({LONG: 1e12, "nothing": 0}, unit="requests", title=LONG, text=LONG),
         lambda: states([(0, LONG), (1, "short")], end=2, title=LONG),
         lambda: path_of_a_call([Step(LONG, place, 1.0, LONG) for place in "abcd"], title=LONG),
     ],
 )
 def test_nothing_is_drawn_over_the_edge_of_the_card_however_long_the_labels(draw: Callable[[], Picture]) -> None:
-    picture = draw()
-    image = Image.open(io.BytesIO(picture.png)).convert("RGB")
+    image = png(draw()).convert("RGB")
 
-    assert picture.width <= 900
+    assert image.width <= 2 * 900
     for x in (20, image.width - 20):  # columns of pixels in the margin
         assert {image.getpixel((x, y)) for y in range(30, image.height - 30)} == {(0xFB, 0xFA, 0xF6)}
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        a_sequence,
+        some_bytes,
+        lambda: sequence(
+            list("abcdef"), [Arrow("a", "f", LONG), Arrow("b", "a", LONG), Note("a", LONG), Note("f", LONG)]
+        ),
+        lambda: sequence([LONG[:60], LONG[1:60]], [Note(LONG[:60], LONG)], title=LONG),
+        lambda: sequence(["a", "b"], [Arrow("a", "b", "\0" * 99), Arrow("b", "a", "球" * 99), Note("a", "🏈" * 30)]),
+        lambda: byte_fields(bytes(384), [Field(i, i + 1, LONG) for i in (0, 1, 23, 383)], title=LONG, more=10**9),
+    ],
+)
+def test_text_lies_within_the_card_and_on_no_other_text(draw: Callable[[], Picture]) -> None:
+    assert_placed(draw())
 
 
 @pytest.mark.parametrize(
@@ -188,14 +265,24 @@ def test_nothing_is_drawn_over_the_edge_of_the_card_however_long_the_labels(draw
     ],
 )
 def test_the_smallest_inputs_are_drawn_too(draw: Callable[[], Picture]) -> None:
-    assert draw().png
+    assert draw().image
 
 
 def test_characters_are_drawn_as_they_are_and_never_warn(recwarn: pytest.WarningsRecorder) -> None:
     dollars = bars({"$x$ and $y_{1}$": 1, "🏈": 2}, text="Dollars and a football")
 
-    assert dollars.png
+    assert dollars.image
     assert not recwarn.list
+
+
+def test_characters_that_xml_forbids_are_written_as_python_writes_them() -> None:
+    label = "<&> ]]> \x00 \x1b[31m \r \x7f \x85 \ud800 \uffff é 球 🏈"
+    picture = sequence(["a", "b"], [Arrow("a", "b", label)], title=label, alt=label)
+
+    shown = r"<&> ]]> \x00 \x1b[31m \r \x7f \x85 \ud800 \uffff é 球 🏈"
+    assert [text.text for text in texts(svg(picture))] == [shown, "a", "b", shown]
+    assert picture.alt == shown
+    assert picture.text.encode()
 
 
 @pytest.mark.parametrize(
@@ -232,10 +319,16 @@ def test_wrong_input_is_refused_with_a_way_out(draw: Callable[[], Picture], mess
         draw()
 
 
-def test_importing_the_module_does_not_import_matplotlib() -> None:
-    program = "import sys, teams_lib.pictures; print('matplotlib' in sys.modules)"
+def test_an_svg_needs_no_matplotlib() -> None:
+    program = """if True:
+        import sys
+        from teams_lib.pictures import Arrow, byte_fields, sequence
+        sequence(["a", "b"], [Arrow("a", "b", "c")])
+        byte_fields(b"abc", [])
+        print("matplotlib" in sys.modules, "PIL" in sys.modules)
+    """
 
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False False\n"
 
 
 def _any(value: object) -> Any:

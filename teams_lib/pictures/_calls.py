@@ -17,12 +17,12 @@ from teams_lib.pictures._card import (
     GREY,
     MUTED,
     PAD,
-    PURPLE,
     SECONDS,
     SMALL,
     VERMILLION,
     WIDEST,
     Card,
+    Font,
     Picture,
     colours_of,
     columns,
@@ -30,16 +30,18 @@ from teams_lib.pictures._card import (
     tint,
     with_title,
 )
+from teams_lib.pictures._png import PngCard
+from teams_lib.pictures._svg import SvgCard
 
 Kind = Literal["headers", "message", "status", "error", "note"]
 
 MAX_PARTICIPANTS = 6  # more cannot be read in one picture
 ARROWS: dict[str, tuple[str, float, tuple[float, ...]]] = {  # kind: colour, line width, dashes
-    "headers": (PURPLE, 1.6, ()),
+    "headers": ("#b35c8f", 1.6, ()),  # a darker purple, because a line is thin
     "message": (BLUE, 2.2, ()),
     "status": (GREEN, 1.6, ()),
     "error": (VERMILLION, 1.8, (5, 3)),
-    "note": (GREY, 1.3, (2, 2.5)),
+    "note": (MUTED, 1.3, (2, 2.5)),
 }
 
 
@@ -93,39 +95,7 @@ def sequence(
         client → server  TeamRequest(city='Chicago')
     """
     _check_sequence(participants, events)
-    parties = [f"{e.source} → {e.target}" if isinstance(e, Arrow) else e.at for e in events]
-    text = with_title(title, columns((who, event.label) for who, event in zip(parties, events, strict=True)))
-
-    card = Card()
-    xs, heads = _lifelines(card, participants, events)
-    top = card.title(title)
-    bottom = top + max(len(lines) for lines in heads.values()) * BOLD.line + 14
-    colours = colours_of(participants)
-    for name, x in xs.items():
-        half = card.widest(heads[name], BOLD) / 2 + 14
-        card.box(x - half, top, x + half, bottom, fill=tint(colours[name]), edge=colours[name])
-        card.text(x, (top + bottom) / 2, heads[name], BOLD, align="center", middle=True)
-    y = bottom + 16
-    for event in events:
-        if isinstance(event, Note):
-            lines = card.wrap(event.label, _note_width(xs))
-            x, half, height = xs[event.at], card.widest(lines) / 2 + 10, len(lines) * BODY.line + 10
-            card.box(x - half, y, x + half, y + height, fill="#fdf3cf", edge="#e3cf86", radius=4)
-            card.text(x, y + height / 2, lines, align="center", middle=True)
-            y += height + 16
-        else:
-            start, stop = xs[event.source], xs[event.target]
-            colour, width, dashes = ARROWS[event.kind]
-            lines, x = card.wrap(event.label, abs(stop - start) - 30), (start + stop) / 2
-            half = card.widest(lines) / 2 + 4
-            card.box(x - half, y, x + half, y + len(lines) * BODY.line, fill=CARD, z=2)  # hides lifelines it crosses
-            y = card.text(x, y, lines, align="center") + 7
-            inset = math.copysign(3, stop - start)
-            card.arrow([(start + inset, y), (stop - inset, y)], colour, width, dashes)
-            y += 18
-    for x in xs.values():
-        card.line([(x, bottom), (x, y)], GREY, z=1)
-    return card.picture("Sequence diagram", text, alt, bottom=y)
+    return draw_sequence(SvgCard(), participants, events, title, text_of_sequence(events, title), alt)
 
 
 def path_of_a_call(steps: Sequence[Step], title: str = "", *, alt: str | None = None) -> Picture:
@@ -156,7 +126,7 @@ def path_of_a_call(steps: Sequence[Step], title: str = "", *, alt: str | None = 
     rows = [(f"{i}. {s.where}", f"{s.name} ({s.note})" if s.note else s.name) for i, s in enumerate(steps, 1)]
     text = with_title(title, columns(rows))
 
-    card = Card()
+    card = PngCard()
     top = card.title(title)
     colours = colours_of(places)
     column = (card.width - 2 * PAD + 8) / len(places)
@@ -183,6 +153,53 @@ def path_of_a_call(steps: Sequence[Step], title: str = "", *, alt: str | None = 
         card.box(x - column / 2 + 4, top, x + column / 2 - 4, y - 8, fill=tint(colours[place], 0.13), z=1)
         card.text(x, top + 19, [place], BOLD, align="center", middle=True)
     return card.picture("Path of a call", text, alt, bottom=y - 8)
+
+
+def text_of_sequence(events: Sequence[Arrow | Note], title: str) -> str:
+    """A line for each event: who sends to whom, and what."""
+    parties = [f"{e.source} → {e.target}" if isinstance(e, Arrow) else e.at for e in events]
+    return with_title(title, columns((who, event.label) for who, event in zip(parties, events, strict=True)))
+
+
+def draw_sequence(
+    card: Card,
+    participants: Sequence[str],
+    events: Sequence[Arrow | Note],
+    title: str,
+    text: str,
+    alt: str | None = None,
+) -> Picture:
+    """Draw a sequence on a card of any format."""
+    xs, heads = _lifelines(card, participants, events)
+    top = card.title(title)
+    bottom = top + max(len(lines) for lines in heads.values()) * BOLD.line + 14
+    colours = colours_of(participants)
+    for name, x in xs.items():
+        half = card.widest(heads[name], BOLD) / 2 + 14
+        card.box(x - half, top, x + half, bottom, fill=tint(colours[name]), edge=colours[name])
+        card.text(x, (top + bottom) / 2, heads[name], BOLD, align="center", middle=True)
+    y = bottom + 16
+    for event in events:
+        if isinstance(event, Note):
+            lines = card.wrap(event.label, _note_width(xs))
+            x, half, height = xs[event.at], card.widest(lines) / 2 + 10, len(lines) * BODY.line + 10
+            card.box(x - half, y, x + half, y + height, fill="#fdf3cf", edge="#e3cf86", radius=4)
+            card.text(x, y + height / 2, lines, align="center", middle=True)
+            y += height + 16
+        else:
+            start, stop = xs[event.source], xs[event.target]
+            colour, width, dashes = ARROWS[event.kind]
+            font = _font(event)
+            lines, x = card.wrap(event.label, abs(stop - start) - 30, font), (start + stop) / 2
+            half = card.widest(lines, font) / 2 + 4
+            card.box(x - half, y, x + half, y + len(lines) * font.line, fill=CARD, z=2)  # hides lifelines it crosses
+            y = card.text(x, y, lines, font, align="center") + 7
+            inset = math.copysign(3, stop - start)
+            card.arrow([(start + inset, y), (stop - inset, y)], colour, width, dashes, hollow=event.kind == "headers")
+            y += 18
+    for x in xs.values():
+        card.line([(x, bottom), (x, y)], GREY, z=1)
+    return card.picture("Sequence diagram", text, alt, bottom=y)
 
 
 def _check_sequence(participants: Sequence[str], events: Sequence[Arrow | Note]) -> None:
@@ -218,7 +235,9 @@ def _lifelines(
         if isinstance(event, Arrow):
             left, right = sorted((participants.index(event.source), participants.index(event.target)))
             if right - left == 1:
-                gaps[left] = max(gaps[left], min(card.measure(event.label) + 48, 480))
+                gaps[left] = max(
+                    gaps[left], min(card.measure(event.label, _font(event)) + 48, 600 if between == 1 else 480)
+                )
     if sum(gaps) > room:
         share = (room - sum(least)) / (sum(gaps) - sum(least))
         gaps = [low + (gap - low) * share for low, gap in zip(least, gaps, strict=True)]
@@ -231,6 +250,11 @@ def _lifelines(
     width = max(xs[name] + halves[name] for name in participants) - start
     card.width = math.ceil(max(width + 2 * PAD, 480))
     return {name: x - start + (card.width - width) / 2 for name, x in xs.items()}, heads
+
+
+def _font(arrow: Arrow) -> Font:
+    """Headers begin something: they stand out as headings do."""
+    return BOLD if arrow.kind == "headers" else BODY
 
 
 def _note_width(xs: Mapping[str, float]) -> float:

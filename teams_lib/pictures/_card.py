@@ -1,36 +1,33 @@
-"""The card that every picture is drawn on: its fonts and colours, how it measures and renders, the finished Picture.
+"""The card that every picture is drawn on: its fonts and colours, how it places text, the finished Picture.
 
-All coordinates are CSS pixels, with y growing downwards. The PNG holds two pixels for each.
+All coordinates are CSS pixels, with y growing downwards.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
-import logging
 import math
 import re
-import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.font_manager import FontProperties
-
+Align = Literal["left", "center", "right"]
 Unit = Literal["µs", "ms", "s"]
 Point = tuple[float, float]
 
 
 class Font(NamedTuple):
-    """A font that matplotlib ships, so that a picture looks the same on every machine."""
+    """A font of a PNG comes with matplotlib, so that it looks the same everywhere; an SVG has one family for all."""
 
     file: str
     size: float
+
+    @property
+    def bold(self) -> bool:
+        return "Bold" in self.file
 
     @property
     def line(self) -> float:
@@ -73,52 +70,30 @@ class Picture:
     """What a screen reader says in place of the image."""
     width: int
     """Displayed width in CSS pixels, 900 at most."""
-    png: bytes = field(repr=False)
-    """The image, at twice the displayed width."""
+    image: bytes | str = field(repr=False)
+    """A PNG, at twice the displayed width, or the source of an SVG."""
+
+    @property
+    def mime(self) -> str:
+        return "image/svg+xml" if isinstance(self.image, str) else "image/png"
 
     def __repr__(self) -> str:
         return self.text
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        metadata = {"image/png": {"width": self.width, "alt": self.alt}}
-        return {"image/png": self.png, "text/plain": self.text}, metadata
+        return {self.mime: self.image, "text/plain": self.text}, {self.mime: {"width": self.width, "alt": self.alt}}
 
 
-class Card:
+class Card(ABC):
     """The card that a picture is drawn on; cut to its height at the end."""
 
     def __init__(self) -> None:
-        # On a fresh machine matplotlib logs that it builds a cache of fonts: that would land in an output.
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)
-        # Imported late: it takes 0.3 s. Not pyplot: it keeps figures alive and follows the notebook's settings.
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         self.width = WIDTH
-        self._folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
-        self._figure = Figure(dpi=200, facecolor="none")  # 100 CSS pixels an inch, two image pixels each
-        self._canvas: Any = FigureCanvasAgg(self._figure)  # its methods are not typed
-        self._axes = self._figure.add_axes((0, 0, 1, 1))
-        self._axes.set_axis_off()
-        self._widths: dict[tuple[str, Font], float] = {}
+        self.heading = ""
 
-    def _font(self, font: Font) -> FontProperties:
-        from matplotlib.font_manager import FontProperties
-
-        return FontProperties(fname=self._folder / font.file, size=font.size * 0.72)  # in points
-
-    def _add(self, artist: Artist, z: float) -> None:
-        artist.set_zorder(z)
-        self._axes.add_artist(artist)
-
+    @abstractmethod
     def measure(self, text: str, font: Font = BODY) -> float:
         """The width of one line of text."""
-        if (text, font) not in self._widths:
-            with _no_warnings():
-                size = self._canvas.get_renderer().get_text_width_height_descent(text, self._font(font), ismath=False)
-            self._widths[text, font] = size[0] / 2
-        return self._widths[text, font]
 
     def widest(self, lines: Iterable[str], font: Font = BODY) -> float:
         return max((self.measure(line, font) for line in lines), default=0.0)
@@ -146,6 +121,7 @@ class Card:
 
     def title(self, title: str) -> float:
         """Write the title; return where the drawing begins."""
+        self.heading = title
         if not title:
             return PAD
         return self.text(PAD, PAD - 4, self.wrap(title, self.width - 2 * PAD, TITLE), TITLE) + 14
@@ -158,20 +134,21 @@ class Card:
         font: Font = BODY,
         *,
         colour: str = INK,
-        align: Literal["left", "center", "right"] = "left",
+        align: Align = "left",
         middle: bool = False,
     ) -> float:
         """Write lines below y, or with their middle at y; return where they end."""
-        from matplotlib.text import Text
-
         y -= len(lines) * font.line / 2 if middle else 0
         for line in lines:
-            text = Text(x, y + font.size * 1.04, line, color=colour, fontproperties=self._font(font), usetex=False)
-            text.set(horizontalalignment=align, verticalalignment="baseline", parse_math=False)
-            self._add(text, 5)
+            self.write(x, y + font.size * 1.04, line, font, colour, align)
             y += font.line
         return y
 
+    @abstractmethod
+    def write(self, x: float, baseline: float, line: str, font: Font, colour: str, align: Align) -> None:
+        """Write one line of text."""
+
+    @abstractmethod
     def box(
         self,
         x0: float,
@@ -184,57 +161,53 @@ class Card:
         radius: float = 6,
         z: float = 3,
     ) -> None:
-        from matplotlib.patches import FancyBboxPatch
+        """Draw a rectangle with round corners; a higher z hides a lower one."""
 
-        radius = min(radius, (x1 - x0) / 2, (y1 - y0) / 2)
-        style = f"round,pad=0,rounding_size={radius}" if radius > 0.5 else "square,pad=0"
-        self._add(FancyBboxPatch((x0, y0), x1 - x0, y1 - y0, style, fc=fill, ec=edge, lw=0.8), z)
-
+    @abstractmethod
     def line(
         self, points: Sequence[Point], colour: str, width: float = 1, dashes: tuple[float, ...] = (), z: float = 3
     ) -> None:
-        from matplotlib.lines import Line2D
+        """Draw a line through points. Dashes, and the gaps after them, are in widths of the line."""
 
-        line = Line2D(*zip(*points, strict=True), color=colour, linewidth=width * 0.72, solid_capstyle="butt")
-        line.set_linestyle((0, dashes) if dashes else "-")
-        self._add(line, z)
+    @abstractmethod
+    def polygon(self, points: Sequence[Point], colour: str) -> None:
+        """Fill the area within points."""
 
-    def arrow(self, points: Sequence[Point], colour: str, width: float, dashes: tuple[float, ...] = ()) -> None:
-        """Draw a line with a head at its last point."""
-        from matplotlib.patches import Polygon
-
+    def arrow(
+        self,
+        points: Sequence[Point],
+        colour: str,
+        width: float,
+        dashes: tuple[float, ...] = (),
+        *,
+        hollow: bool = False,
+    ) -> None:
+        """Draw a line with a head at its last point: a filled one, or a hollow one of two strokes."""
         (x0, y0), (x, y) = points[-2:]
         length = math.hypot(x - x0, y - y0)
         dx, dy = (x - x0) / length, (y - y0) / length
-        self.line([*points[:-1], (x - 8 * dx, y - 8 * dy)], colour, width, dashes)
-        head = [(x, y), (x - 10 * dx - 5 * dy, y - 10 * dy + 5 * dx), (x - 10 * dx + 5 * dy, y - 10 * dy - 5 * dx)]
-        self._add(Polygon(head, facecolor=colour, edgecolor="none"), 4)
+        one, other = (x - 10 * dx - 5 * dy, y - 10 * dy + 5 * dx), (x - 10 * dx + 5 * dy, y - 10 * dy - 5 * dx)
+        if hollow:
+            self.line([*points[:-1], (x - dx, y - dy)], colour, width, dashes)
+            self.line([one, (x, y), other], colour, width, z=4)
+        else:
+            self.line([*points[:-1], (x - 8 * dx, y - 8 * dy)], colour, width, dashes)
+            self.polygon([(x, y), one, other], colour)
 
+    @abstractmethod
     def dot(self, x: float, y: float, colour: str) -> None:
-        from matplotlib.patches import Circle
-
-        self._add(Circle((x, y), 5, facecolor=colour, edgecolor=INK, linewidth=0.4), 4)
+        """Draw a filled circle of 10 pixels."""
 
     def picture(self, kind: str, text: str, alt: str | None, *, bottom: float) -> Picture:
         """Cut the card below what is drawn on it, and render it."""
-        from PIL import Image
-
         height = math.ceil(bottom + PAD - 4)
         self.box(1, 1, self.width - 1, height - 1, fill=CARD, edge=EDGE, radius=12, z=0)
-        self._figure.set_size_inches(self.width / 100, height / 100)
-        self._axes.set(xlim=(0, self.width), ylim=(height, 0))
-        with _no_warnings():
-            self._canvas.draw()
-        image = Image.frombuffer("RGBA", self._canvas.get_width_height(), self._canvas.buffer_rgba())
-        png = io.BytesIO()
-        # 128 colours are enough for these drawings, and make the file three times smaller.
-        small = image.convert("RGB").quantize(127, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        palette = small.getpalette() or []
-        outside = len(palette) // 3  # a colour of its own, for what is beyond the rounded corners
-        small.putpalette([*palette, 255, 255, 255])
-        small.paste(outside, mask=image.getchannel("A").point([255] * 128 + [0] * 128))
-        small.save(png, "png", transparency=outside)
-        return Picture(text, alt or f"{kind}: {'; '.join(text.splitlines())}", self.width, png.getvalue())
+        image = self.render(height, f"{kind}: {self.heading}" if self.heading else kind, text)
+        return Picture(text, alt or f"{kind}: {'; '.join(text.splitlines())}", self.width, image)
+
+    @abstractmethod
+    def render(self, height: int, title: str, text: str) -> bytes | str:
+        """The image, which says its title and text to a screen reader if its format can."""
 
 
 @dataclass(frozen=True)
@@ -306,11 +279,3 @@ def tint(colour: str, strength: float = 0.32) -> str:
     """Mix a colour with white, so that dark text stays legible on it."""
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Hide the warning of a character that the font lacks: it is drawn as an empty box."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

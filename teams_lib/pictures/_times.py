@@ -22,6 +22,7 @@ from teams_lib.pictures._card import (
     tint,
     with_title,
 )
+from teams_lib.pictures._png import PngCard
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def timeline(
             raise ValueError("Nothing on this timeline has a label, so it has no text equivalent: pass text=.")
         text = with_title(title, columns(labelled))
 
-    card = Card()
+    card = PngCard()
     y = top = card.title(title)
     names = {lane: card.wrap(lane, 140, BOLD) for lane in lanes}
     left = PAD + max(card.widest(lines, BOLD) for lines in names.values()) + 20
@@ -138,7 +139,7 @@ def states(
     if text is None:
         text = with_title(title, [" → ".join(name for name, _ in itertools.groupby(state for _, state in changes))])
 
-    card, tall = Card(), 38
+    card, tall = PngCard(), 38
     y = card.title(title)
     axis = Axis(PAD + 4, card.width - PAD - 24, times[0], end, unit)
     colours = colours_of(state for _, state in changes)

@@ -27,6 +27,8 @@ from teams_lib.pictures._card import (
     tint,
     with_title,
 )
+from teams_lib.pictures._png import PngCard
+from teams_lib.pictures._svg import SvgCard
 
 MAX_BYTES = 384  # more cannot be read in one picture
 UNKNOWN = "(not described)"  # the bytes of no field
@@ -42,13 +44,17 @@ class Field:
     value: str = ""
 
 
-def byte_fields(data: bytes, fields: Sequence[Field], title: str = "", *, alt: str | None = None) -> Picture:
+def byte_fields(
+    data: bytes, fields: Sequence[Field], title: str = "", *, more: int = 0, alt: str | None = None
+) -> Picture:
     """Draw bytes in hex and ASCII, coloured by what they mean.
 
     Args:
         data: 1 to 384 bytes.
-        fields: what the bytes are, without overlaps. Bytes of no field stay grey. The same label has the same colour.
+        fields: what the bytes are, without overlaps. Bytes of no field stay grey. Labels that are the same
+            up to a colon have the same colour: "city: key" and "city".
         title: a line above the drawing, and the first of the text.
+        more: how many bytes come after these, which are not drawn.
         alt: replaces the alternative text, which otherwise repeats the text.
 
     Returns:
@@ -68,12 +74,13 @@ def byte_fields(data: bytes, fields: Sequence[Field], title: str = "", *, alt: s
     described = _cover(len(data), fields)
     labels = {part.start: f"{part.label}: {part.value}" if part.value else part.label for part in described}
     rows = columns(((_hex(data[p.start : p.end]), labels[p.start]) for p in described), between=" | ")
-    text = with_title(title, rows)
+    rest = [f"… {more} more bytes"] if more else []
+    text = with_title(title, rows + rest)
 
-    card, cell, tall, left = Card(), 27, 42, PAD + 44
+    card, cell, tall, left = SvgCard(), 27, 42, PAD + 44
     per_row = 16 if len(data) <= 64 else 24
     card.width = 700 if per_row == 16 else WIDTH
-    colours = colours_of(part.label for part in fields) | {UNKNOWN: GREY}
+    colours = colours_of(map(_group, fields)) | {UNKNOWN: GREY}
     y = card.title(title)
     for row in range(0, len(data), per_row):
         end = min(row + per_row, len(data))
@@ -82,17 +89,16 @@ def byte_fields(data: bytes, fields: Sequence[Field], title: str = "", *, alt: s
         for part in described:
             first, last = max(part.start, row), min(part.end, end)
             if first < last:
-                colour, x0, x1 = colours[part.label], left + (first - row) * cell, left + (last - row) * cell
+                colour, x0, x1 = colours[_group(part)], left + (first - row) * cell, left + (last - row) * cell
                 card.box(x0 + 1, y, x1 - 1, y + tall, fill=tint(colour), radius=4)
                 card.line([(x0 + 3, y + tall + 4), (x1 - 3, y + tall + 4)], colour, 3)
                 if first == part.start and part.label != UNKNOWN:
                     callouts.append((x0 + cell / 2, labels[part.start]))
-        for i in range(row, end):
-            x = left + (i - row + 0.5) * cell
-            card.text(x, y + 14, [f"{data[i]:02x}"], HEX, align="center", middle=True)
-            character = chr(data[i]) if 32 < data[i] < 127 else "·"
-            card.text(x, y + 31, [character], ASCII, colour=MUTED, align="center", middle=True)
+        middles = [left + (i + 0.5) * cell for i in range(end - row)]
+        card.cells(middles, y + 18.5, [f"{byte:02x}" for byte in data[row:end]], HEX)
+        card.cells(middles, y + 35, [chr(byte) if 32 < byte < 127 else "·" for byte in data[row:end]], ASCII)
         y = _draw_callouts(card, callouts, y + tall + 6) + 14
+    y = card.text(left, y - 6, rest, colour=MUTED) + 14 if rest else y
     return card.picture("Bytes by field", text, alt, bottom=y - 14)
 
 
@@ -133,7 +139,7 @@ def bars(
     if not text.strip():
         raise ValueError("Bars need text=: what they show on every run, without the measured numbers.")
 
-    card = Card()
+    card = PngCard()
     y = top = card.title(title)
     names = {name: card.wrap(name, 230) for name in values}
     shown = {name: f"{short_number(value)} {unit}".rstrip() for name, value in values.items()}
@@ -174,6 +180,11 @@ def _cover(size: int, fields: Sequence[Field]) -> list[Field]:
         covered.append(part)
         at = part.end
     return covered + ([Field(at, size, UNKNOWN)] if at < size else [])
+
+
+def _group(field: Field) -> str:
+    """Fields of one group have one colour."""
+    return field.label.partition(":")[0]
 
 
 def _draw_callouts(card: Card, labels: Sequence[tuple[float, str]], y: float) -> float:
