@@ -1,0 +1,978 @@
+"""HTTP/2: the bytes of a recording as records, one for each frame, and one for whatever is wrong.
+
+Frame                    what all have: who sent it, when, where it stands, its bytes
+├── Preface              PREFACE         RFC 9113, 3.4
+├── DataFrame            DATA            RFC 9113, 6.1
+├── HeadersFrame         HEADERS         RFC 9113, 6.2; headers compressed as in RFC 7541
+├── PriorityFrame        PRIORITY        RFC 9113, 6.3
+├── RstStreamFrame       RST_STREAM      RFC 9113, 6.4
+├── SettingsFrame        SETTINGS        RFC 9113, 6.5
+├── PushPromiseFrame     PUSH_PROMISE    RFC 9113, 6.6
+├── PingFrame            PING            RFC 9113, 6.7
+├── GoAwayFrame          GOAWAY          RFC 9113, 6.8
+├── WindowUpdateFrame    WINDOW_UPDATE   RFC 9113, 6.9
+├── ContinuationFrame    CONTINUATION    RFC 9113, 6.10
+├── UnknownFrame         UNKNOWN         RFC 9113, 5.5: extensions
+├── Ciphertext           CIPHERTEXT      a TLS record: RFC 8446, 5.1
+├── Problem              PROBLEM         bytes that make no frame, or cannot be right
+└── End                  CLOSED, RESET   no frame: the sender ended its direction
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
+
+from teams_lib.wire import recording as rec
+
+import hpack
+import hyperframe.exceptions
+import hyperframe.frame
+
+if TYPE_CHECKING:
+    from teams_lib.wire.calls import Message
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client sends first (RFC 9113, 3.4)."""
+
+FRAME_HEADER: Final = 9
+"""Each frame begins with as many bytes: length (3), type, flags, stream (4) (RFC 9113, 4.1)."""
+
+MAX_HEADER_LIST: Final = 1 << 18
+"""So large may the headers of one block be: the sum of their names and values, and 32 bytes each (RFC 9113, 6.5.2)."""
+
+MAX_TABLE: Final = 1 << 20
+"""So large may a table of headers be (RFC 7541, 4.1 says how it is measured). A peer may allow 4 GiB; none needs it."""
+
+TYPES: Final = (
+    "DATA",
+    "HEADERS",
+    "PRIORITY",
+    "RST_STREAM",
+    "SETTINGS",
+    "PUSH_PROMISE",
+    "PING",
+    "GOAWAY",
+    "WINDOW_UPDATE",
+    "CONTINUATION",
+)
+"""The names of the frame types, by their number (RFC 9113, 6)."""
+
+ERRORS: Final = (
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
+)
+"""The names of the error codes, by their number (RFC 9113, 7)."""
+
+SETTINGS: Final = {
+    0x1: "HEADER_TABLE_SIZE",
+    0x2: "ENABLE_PUSH",
+    0x3: "MAX_CONCURRENT_STREAMS",
+    0x4: "INITIAL_WINDOW_SIZE",
+    0x5: "MAX_FRAME_SIZE",
+    0x6: "MAX_HEADER_LIST_SIZE",
+    0x8: "ENABLE_CONNECT_PROTOCOL",  # RFC 8441
+    0xFE03: "GRPC_ALLOW_TRUE_BINARY_METADATA",  # these three are gRPC's own
+    0xFE04: "GRPC_PREFERRED_RECEIVE_CRYPTO_FRAME_SIZE",
+    0xFE05: "GRPC_ALLOW_SECURITY_FRAME",
+}
+"""The names of the settings, by their number (RFC 9113, 6.5.2)."""
+
+TLS_RECORDS: Final = {20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
+"""The names of TLS record types, by their number (RFC 8446, 5.1)."""
+
+Role = Literal["", "request", "informational", "response", "trailers", "trailers-only"]
+
+
+class Header(NamedTuple):
+    """A header field: bytes if the name ends in ``-bin``, text otherwise.
+
+    Binary values are decoded from Base64, padded or not; several values joined by commas become several headers
+    (gRPC over HTTP2, Requests). A value that is no Base64 stays as it was sent. One that begins with a zero byte was
+    sent raw (gRFC G1, true binary metadata).
+    """
+
+    name: str
+    value: str | bytes
+
+
+class Part(NamedTuple):
+    """A stretch of bytes and what it says."""
+
+    start: int
+    end: int
+    label: str
+    """What these bytes are, such as "stream"."""
+    value: str
+    """What they say, such as "1"; empty for what says nothing by itself."""
+
+
+class Piece(NamedTuple):
+    """The part of a DATA frame that belongs to one gRPC message."""
+
+    message: Message
+    start: int
+    """Where it begins in the frame's `data`."""
+    end: int
+    offset: int
+    """Where it begins in the message, counted from the first byte of its prefix."""
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Frame:
+    """What a frame of any type has. Two frames are equal if they are the same one.
+
+    Source: RFC 9113, 4.1
+    """
+
+    KIND: ClassVar[str] = ""
+
+    connection: int
+    """Connections are numbered from 1."""
+
+    sender: rec.Sender
+    """Who sent it."""
+
+    at: float
+    """When its last byte arrived: seconds of `time.perf_counter`."""
+
+    offset: int
+    """Where it begins in all that its sender sent on this connection."""
+
+    stream: int
+    """The stream, 0 for frames that concern the connection as a whole."""
+
+    flags: tuple[str, ...]
+    """The names of the flags that are set and that this type defines, lowest bit first."""
+
+    raw: bytes
+    """All its bytes."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its type, such as ``HEADERS``."""
+        return self.KIND
+
+    @property
+    def size(self) -> int:
+        """All its bytes, counted."""
+        return len(self.raw)
+
+    @property
+    def length(self) -> int:
+        """The bytes after the frame header: what the frame itself gives as its length."""
+        return max(0, len(self.raw) - FRAME_HEADER)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What each stretch of `raw` says, without gaps, in order. Read anew each time."""
+        return (*self._header_parts(), *self._shifted(FRAME_HEADER, self._payload_parts()))
+
+    def _header_parts(self) -> Iterator[Part]:
+        yield Part(0, 3, "length", str(int.from_bytes(self.raw[:3])))
+        yield Part(3, 4, "type", self.kind)
+        yield Part(4, 5, "flags", ", ".join(self.flags) or (f"{self.raw[4]:#04x}" if self.raw[4] else "none"))
+        yield Part(5, 9, "stream", str(self.stream))
+
+    def _payload_parts(self) -> Iterator[Part]:
+        """The parts of the payload, counted from its first byte."""
+        if self.length:
+            yield Part(0, self.length, "payload", "")
+
+    @staticmethod
+    def _shifted(by: int, parts: Iterator[Part]) -> Iterator[Part]:
+        for start, end, label, value in parts:
+            yield Part(start + by, end + by, label, value)
+
+    def _padded(self, parts: Iterator[Part]) -> Iterator[Part]:
+        """Parts of the payload between the length of the padding and the padding itself, if it has any."""
+        if "PADDED" not in self.flags:
+            yield from parts
+            return
+        padding = self.raw[FRAME_HEADER]
+        yield Part(0, 1, "pad length", str(padding))
+        yield from self._shifted(1, parts)
+        if padding:
+            yield Part(self.length - padding, self.length, "padding", "")
+
+    @property
+    def _padding(self) -> int:
+        """The bytes that padding takes, its length included."""
+        return 1 + self.raw[FRAME_HEADER] if "PADDED" in self.flags else 0
+
+    def _about(self) -> str:
+        """What the payload says, for the representation."""
+        return ""
+
+    def __repr__(self) -> str:
+        about = [f"stream {self.stream}", _count(self.length, "byte"), *self.flags, self._about()]
+        return f"{self.kind} {_way(self.sender)}, {', '.join(filter(None, about))}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Preface(Frame):
+    """The client's first bytes: they make servers of HTTP/1 give up at once. Not a frame, but as good.
+
+    Source: RFC 9113, 3.4
+    """
+
+    KIND = "PREFACE"
+
+    @property
+    def length(self) -> int:
+        """All its bytes: it has no frame header."""
+        return len(self.raw)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part."""
+        return (Part(0, self.size, "connection preface", "PRI * HTTP/2.0"),)
+
+    def __repr__(self) -> str:
+        return f"PREFACE {_way(self.sender)}, {_count(self.size, 'byte')}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class DataFrame(Frame):
+    """Bytes of the body: in gRPC, of length-prefixed messages, whose borders are not those of frames.
+
+    Source: RFC 9113, 6.1; gRPC over HTTP2, Data Frames
+    """
+
+    KIND = "DATA"
+
+    data: bytes
+    """The payload without padding."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    """What of which gRPC message is in it. Empty if the call is not gRPC's."""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        return self._padded(self._data_parts())
+
+    def _data_parts(self) -> Iterator[Part]:
+        at = 0
+        for message, start, end, offset in self.pieces:
+            size = end - start
+            if size == message.size:
+                yield from self._shifted(start, iter(message.parts))
+            else:
+                yield from self._shifted(start, message.cut(offset, offset + size))
+            at = end
+        if at < len(self.data):
+            yield Part(at, len(self.data), "data", "")
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class HeadersFrame(Frame):
+    """Headers or trailers, compressed. What CONTINUATION frames add to the block counts as part of it.
+
+    Source: RFC 9113, 6.2 and 8.1; RFC 7541
+    """
+
+    KIND = "HEADERS"
+
+    block: bytes
+    """The whole HPACK block, that of CONTINUATION frames included."""
+
+    headers: tuple[Header, ...] = ()
+    """Decoded. Empty if that failed; see `problem`."""
+
+    problem: str = ""
+    """Why there are no headers."""
+
+    @property
+    def role(self) -> Role:
+        """What these headers are to the call; "informational" is a response 1xx, "" not known."""
+        values = dict(self.headers)
+        if ":status" in values:
+            if str(values[":status"]).startswith("1"):
+                return "informational"
+            return "trailers-only" if "END_STREAM" in self.flags and "grpc-status" in values else "response"
+        if any(name.startswith(":") for name in values):
+            return "request"
+        return "trailers" if values else ""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        return self._padded(self._block_parts())
+
+    def _block_parts(self) -> Iterator[Part]:
+        start = 0
+        if "PRIORITY" in self.flags:
+            yield from _priority_parts(self.raw[FRAME_HEADER + ("PADDED" in self.flags) :])
+            start = 5
+        end = max(start, self.length - self._padding)
+        if start < end:
+            yield Part(start, end, "HPACK block", self.problem or _count(len(self.headers), "header"))
+
+    def _about(self) -> str:
+        return "headers not readable" if self.problem else ""
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class PriorityFrame(Frame):
+    """Which streams should come first. Deprecated; gRPC sends none.
+
+    Source: RFC 9113, 6.3 and 5.3.2
+    """
+
+    KIND = "PRIORITY"
+
+    depends_on: int
+    """The stream on which this one depends."""
+
+    weight: int
+    """1 to 256."""
+
+    exclusive: bool
+    """Whether it is the only one to depend on it."""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        return _priority_parts(self.raw[FRAME_HEADER:])
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class RstStreamFrame(Frame):
+    """The end of a stream at once: how a client cancels, and how either side gives up.
+
+    Source: RFC 9113, 6.4; gRPC over HTTP2, Errors and Client Cancellation
+    """
+
+    KIND = "RST_STREAM"
+
+    error: str
+    """The name of the error code, such as ``CANCEL``."""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        yield Part(0, 4, "error", self.error)
+
+    def _about(self) -> str:
+        return self.error
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class SettingsFrame(Frame):
+    """What the sender asks of its peer, or the acknowledgement of that.
+
+    Source: RFC 9113, 6.5
+    """
+
+    KIND = "SETTINGS"
+
+    settings: dict[str, int]
+    """By name; a setting without a known name by its number, such as ``0x0f``."""
+
+    @property
+    def ack(self) -> bool:
+        """Whether it acknowledges the peer's settings, and has none."""
+        return "ACK" in self.flags
+
+    def _payload_parts(self) -> Iterator[Part]:
+        for start in range(0, self.length, 6):
+            at = FRAME_HEADER + start
+            name = _setting(int.from_bytes(self.raw[at : at + 2]))
+            yield Part(start, start + 2, "setting", name)
+            yield Part(start + 2, start + 6, "value", str(int.from_bytes(self.raw[at + 2 : at + 6])))
+
+    def _about(self) -> str:
+        return ", ".join(f"{name} = {value}" for name, value in self.settings.items())
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class PushPromiseFrame(Frame):
+    """A server announces a response to a request that was not made. gRPC forbids it by ENABLE_PUSH = 0.
+
+    Source: RFC 9113, 6.6
+    """
+
+    KIND = "PUSH_PROMISE"
+
+    promised: int
+    """The stream on which the response will come."""
+
+    block: bytes
+    """The whole HPACK block, that of CONTINUATION frames included."""
+
+    headers: tuple[Header, ...] = ()
+    """The headers of the request that was not made."""
+
+    problem: str = ""
+    """Why there are no headers."""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        return self._padded(self._block_parts())
+
+    def _block_parts(self) -> Iterator[Part]:
+        yield Part(0, 4, "promised stream", str(self.promised))
+        end = self.length - self._padding
+        if end > 4:
+            yield Part(4, end, "HPACK block", self.problem or _count(len(self.headers), "header"))
+
+    def _about(self) -> str:
+        return f"promises stream {self.promised}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class PingFrame(Frame):
+    """Are you there? The peer sends the same bytes back, with ACK.
+
+    Source: RFC 9113, 6.7
+    """
+
+    KIND = "PING"
+
+    opaque: bytes
+    """Eight bytes that mean something to who pings only."""
+
+    @property
+    def ack(self) -> bool:
+        """Whether it is the answer."""
+        return "ACK" in self.flags
+
+    def _payload_parts(self) -> Iterator[Part]:
+        yield Part(0, 8, "opaque data", "")
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class GoAwayFrame(Frame):
+    """No more streams on this connection, please; those above `last_stream` were not processed.
+
+    Source: RFC 9113, 6.8; gRPC over HTTP2, GOAWAY Frame
+    """
+
+    KIND = "GOAWAY"
+
+    last_stream: int
+    """The last stream of the peer that was or might be processed; 2147483647 says: more to come, a second GOAWAY."""
+
+    error: str
+    """The name of the error code, ``NO_ERROR`` for an orderly end."""
+
+    debug: bytes
+    """Text for whoever debugs."""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        yield Part(0, 4, "last stream", str(self.last_stream))
+        yield Part(4, 8, "error", self.error)
+        if self.debug:
+            yield Part(8, self.length, "debug data", _text(self.debug))
+
+    def _about(self) -> str:
+        debug = f", {_text(self.debug[:200])!r}" if self.debug else ""
+        return f"last stream {self.last_stream}, {self.error}{debug}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class WindowUpdateFrame(Frame):
+    """Leave to send more DATA: on a stream, or (stream 0) on the connection.
+
+    Source: RFC 9113, 6.9
+    """
+
+    KIND = "WINDOW_UPDATE"
+
+    increment: int
+    """How many bytes more."""
+
+    def _payload_parts(self) -> Iterator[Part]:
+        yield Part(0, 4, "increment", str(self.increment))
+
+    def _about(self) -> str:
+        return f"increment {self.increment}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ContinuationFrame(Frame):
+    """More of the headers of the frame before it, which shows them all.
+
+    Source: RFC 9113, 6.10
+    """
+
+    KIND = "CONTINUATION"
+
+    def _payload_parts(self) -> Iterator[Part]:
+        if self.length:
+            yield Part(0, self.length, "HPACK block, continued", "")
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class UnknownFrame(Frame):
+    """A frame of a type that RFC 9113 does not define. Whoever does not know it ignores it.
+
+    Source: RFC 9113, 4.1 and 5.5
+    """
+
+    KIND = "UNKNOWN"
+
+    type: int
+    """The number of its type."""
+
+    def _header_parts(self) -> Iterator[Part]:
+        for part in Frame._header_parts(self):
+            yield part._replace(value=f"{self.type:#04x}") if part.label == "type" else part
+
+    def _about(self) -> str:
+        return f"type {self.type:#04x}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Ciphertext(Frame):
+    """A TLS record: without the keys, its length is all that can be seen.
+
+    Source: RFC 8446, 5.1
+    """
+
+    KIND = "CIPHERTEXT"
+
+    record: str
+    """The type that the record gives in clear, such as ``handshake``. In TLS 1.3, all that is encrypted says
+    ``application_data``."""
+
+    @property
+    def length(self) -> int:
+        """The bytes after the record header, which has five."""
+        return len(self.raw) - 5
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The record header, and what is encrypted."""
+        header = (
+            Part(0, 1, "TLS record", self.record),
+            Part(1, 3, "legacy version", self.raw[1:3].hex(" ")),
+            Part(3, 5, "length", str(self.length)),
+        )
+        return (*header, Part(5, self.size, "TLS data", "")) if self.length else header
+
+    def __repr__(self) -> str:
+        return f"CIPHERTEXT {_way(self.sender)}, {_count(self.length, 'byte')}, TLS {self.record}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Problem(Frame):
+    """Bytes that make no frame, or a finding about what came before. What follows is still read where possible."""
+
+    KIND = "PROBLEM"
+
+    what: str
+    """What is wrong, and where."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part, if it has bytes."""
+        return (Part(0, self.size, "not readable", self.what),) if self.raw else ()
+
+    def __repr__(self) -> str:
+        return f"PROBLEM {_way(self.sender)}, {self.what}"
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class End(Frame):
+    """The sender ended its direction: in order (FIN) or not (RST). That is TCP's, and has no bytes here."""
+
+    how: Literal["closed", "reset"]
+
+    @property
+    def kind(self) -> str:
+        """CLOSED or RESET."""
+        return self.how.upper()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """None."""
+        return ()
+
+    def __repr__(self) -> str:
+        return f"{self.kind} {_way(self.sender)}"
+
+
+def frames(recording: rec.Recording) -> tuple[Frame, ...]:
+    """Read the frames of a recording. Never raises, whatever the bytes are.
+
+    Args:
+        recording: From a tap, or made by hand.
+
+    Returns:
+        The frames of all connections and directions, in the order in which their last byte arrived.
+
+    Source: RFC 9113; RFC 7541 for the headers
+    """
+    found: list[Frame] = []
+    directions: dict[tuple[int, rec.Sender], _Direction] = {}
+    at = 0.0
+    for chunk in recording.chunks:
+        at = chunk.at
+        if (direction := directions.get((chunk.connection, chunk.sender))) is None:
+            client, server = (_Direction(chunk.connection, sender, found) for sender in ("client", "server"))
+            client.peer, server.peer = server, client
+            directions[chunk.connection, "client"], directions[chunk.connection, "server"] = client, server
+            direction = directions[chunk.connection, chunk.sender]
+        direction.feed(chunk)
+    for direction in directions.values():
+        direction.finish(at)
+    return tuple(found)
+
+
+class _Direction:
+    """Reads what one side of a connection sends."""
+
+    peer: _Direction
+
+    def __init__(self, connection: int, sender: rec.Sender, found: list[Frame]) -> None:
+        self._connection = connection
+        self._sender: rec.Sender = sender
+        self._found = found
+        self._buffer = bytearray()
+        self._offset = 0  # of the first byte in the buffer
+        self._at = 0.0
+        self._read = self._read_opening
+        self._headers = _Headers()
+        self._open_block: tuple[int, list[bytes]] | None = None  # where its frame is in `found`; its fragments
+        self._announced: deque[int] = deque()  # table sizes that the peer has not acknowledged yet
+
+    def feed(self, chunk: rec.Chunk) -> None:
+        """Take in a chunk, and find the frames that it completes."""
+        self._at = chunk.at
+        self._buffer += chunk.data
+        used = 0
+        while (size := self._read(used)) > 0:
+            used += size
+        del self._buffer[:used]
+        if chunk.end:
+            self.finish(chunk.at)
+            self._found.append(End(self._connection, self._sender, self._at, self._offset, 0, (), b"", chunk.end))
+
+    def finish(self, at: float) -> None:
+        """Say what is missing at the end."""
+        self._at = at
+        rest = bytes(self._buffer)
+        if rest:
+            self._buffer.clear()
+            self._problem(rest, f"truncated: {self._missing(rest)}")
+            self._offset += len(rest)
+        if self._open_block is not None:
+            self._break_block("the recording ends before END_HEADERS")
+
+    def _missing(self, rest: bytes) -> str:
+        if self._read == self._read_opening and self._sender == "client":
+            if PREFACE.startswith(rest):
+                return f"{len(rest)} of {len(PREFACE)} bytes of the connection preface"
+            return f"too short to tell what it is; {_looks_like(rest)}"
+        if self._read == self._read_record:
+            return f"{_count(len(rest), 'byte')} of a TLS record"
+        if len(rest) < FRAME_HEADER:
+            return f"{len(rest)} of {FRAME_HEADER} bytes of a frame header"
+        return f"{len(rest)} of {FRAME_HEADER + int.from_bytes(rest[:3])} bytes of a frame"
+
+    # The readers: each takes what begins at `at` in the buffer, and returns its size; 0 means that more must come.
+
+    def _read_opening(self, at: int) -> int:
+        head = bytes(self._buffer[at : at + 64])
+        if self._sender == "client" and PREFACE.startswith(head[:24]):
+            if len(head) < len(PREFACE):
+                return 0
+            self._found.append(Preface(*self._place(), 0, (), PREFACE))
+            self._offset += len(PREFACE)
+            self._read = self._read_frame
+            return len(PREFACE)
+        if len(head) >= 3 and head[0] in (21, 22) and head[1] == 3:  # a TLS alert or handshake
+            self._read = self._read_record
+        elif len(head) < FRAME_HEADER:
+            return 0
+        elif not _plausible(head):
+            self._read = self._read_nothing
+            self._problem(bytes(self._buffer[at:]), f"not HTTP/2: {_looks_like(head)}; nothing more is read")
+        else:
+            self._read = self._read_frame
+            if self._sender == "client" or head[3] != TYPES.index("SETTINGS"):
+                first = "the connection preface" if self._sender == "client" else "SETTINGS"
+                self._problem(b"", f"{first} is missing: the recording begins in the middle of a connection")
+        return self._read(at)
+
+    def _read_nothing(self, at: int) -> int:
+        size = len(self._buffer) - at
+        self._offset += size
+        return size
+
+    def _read_record(self, at: int) -> int:
+        head = self._buffer[at : at + 5]
+        if len(head) < 5:
+            return 0
+        size = 5 + int.from_bytes(head[3:])
+        if head[0] not in TLS_RECORDS or head[1] != 3:
+            self._read = self._read_nothing
+            self._problem(bytes(self._buffer[at:]), "not a TLS record; nothing more is read")
+            return self._read(at)
+        if len(self._buffer) - at < size:
+            return 0
+        raw = bytes(self._buffer[at : at + size])
+        self._found.append(Ciphertext(*self._place(), 0, (), raw, TLS_RECORDS[raw[0]]))
+        self._offset += size
+        return size
+
+    def _read_frame(self, at: int) -> int:
+        available = len(self._buffer) - at
+        if available < FRAME_HEADER:
+            return 0
+        size = FRAME_HEADER + int.from_bytes(self._buffer[at : at + 3])
+        if available < size:
+            return 0
+        raw = bytes(memoryview(self._buffer)[at : at + size])
+        if self._open_block is not None and raw[3] != 9:
+            self._break_block(f"{_type(raw[3])} came before END_HEADERS (RFC 9113, 6.10)")
+        try:
+            self._parse(raw)
+        except hyperframe.exceptions.HyperframeError as error:
+            self._problem(raw, f"{_type(raw[3])} frame: {str(error).rstrip('.')}", _stream(raw))
+            if raw[3] in (1, 5):
+                self._headers.lose(f"of a broken frame at byte {self._offset}")
+        self._offset += size
+        return size
+
+    def _parse(self, raw: bytes) -> None:
+        if raw[3] >= len(TYPES):
+            self._found.append(UnknownFrame(*self._place(), _stream(raw), (), raw, raw[3]))
+            return
+        view = memoryview(raw)
+        parsed, _ = hyperframe.frame.Frame.parse_frame_header(view[:FRAME_HEADER])
+        parsed.parse_body(view[FRAME_HEADER:])
+        common = (
+            self._connection,
+            self._sender,
+            self._at,
+            self._offset,
+            parsed.stream_id,
+            _flags(raw[3], raw[4]),
+            raw,
+        )
+        match parsed:
+            case hyperframe.frame.DataFrame():
+                self._found.append(DataFrame(*common, parsed.data))
+            case hyperframe.frame.HeadersFrame():
+                _check_padding(parsed, 5 if "PRIORITY" in parsed.flags else 0, len(view) - FRAME_HEADER)
+                self._begin_block(HeadersFrame(*common, parsed.data))
+            case hyperframe.frame.WindowUpdateFrame():
+                self._found.append(WindowUpdateFrame(*common, parsed.window_increment))
+            case hyperframe.frame.PingFrame():
+                self._found.append(PingFrame(*common, parsed.opaque_data))
+            case hyperframe.frame.SettingsFrame():
+                settings = {_setting(number): value for number, value in parsed.settings.items()}
+                self._found.append(SettingsFrame(*common, settings))
+                self._agree(parsed)
+            case hyperframe.frame.RstStreamFrame():
+                self._found.append(RstStreamFrame(*common, _error(parsed.error_code)))
+            case hyperframe.frame.GoAwayFrame():
+                last_stream = parsed.last_stream_id & 0x7FFFFFFF
+                self._found.append(GoAwayFrame(*common, last_stream, _error(parsed.error_code), parsed.additional_data))
+            case hyperframe.frame.ContinuationFrame():
+                self._found.append(ContinuationFrame(*common))
+                self._continue_block(self._found[-1], parsed.data)
+            case hyperframe.frame.PriorityFrame():
+                weight = parsed.stream_weight + 1  # sent as 0 to 255
+                self._found.append(PriorityFrame(*common, parsed.depends_on, weight, parsed.exclusive))
+            case hyperframe.frame.PushPromiseFrame():
+                _check_padding(parsed, 4, len(view) - FRAME_HEADER)
+                promised = parsed.promised_stream_id & 0x7FFFFFFF
+                self._begin_block(PushPromiseFrame(*common, promised, parsed.data))
+
+    def _agree(self, settings: hyperframe.frame.SettingsFrame) -> None:
+        """Keep to the size of the header table that the reader of these headers has announced.
+
+        It counts once the sender of the headers has acknowledged it (RFC 9113, 6.5.3).
+        """
+        if "ACK" not in settings.flags:
+            size = settings.settings.get(hyperframe.frame.SettingsFrame.HEADER_TABLE_SIZE, -1)
+            self.peer._announced.append(size)
+        elif self._announced and (size := self._announced.popleft()) >= 0:
+            self._headers.limit_table(size)
+
+    def _begin_block(self, frame: HeadersFrame | PushPromiseFrame) -> None:
+        self._found.append(frame)
+        self._open_block = len(self._found) - 1, [frame.block]
+        if "END_HEADERS" in frame.flags:
+            self._end_block()
+
+    def _continue_block(self, frame: Frame, fragment: bytes) -> None:
+        if self._open_block is None:
+            self._headers.lose(f"of a block without its beginning at byte {self._offset}")
+            self._problem(b"", "CONTINUATION without HEADERS before it (RFC 9113, 6.10)", frame.stream)
+            return
+        first = self._found[self._open_block[0]]
+        if frame.stream != first.stream:
+            self._break_block(f"CONTINUATION is of stream {frame.stream} (RFC 9113, 6.10)")
+            return
+        self._open_block[1].append(fragment)
+        if "END_HEADERS" in frame.flags:
+            self._end_block()
+
+    def _end_block(self) -> None:
+        """Put the headers into the frame that began the block."""
+        assert self._open_block is not None
+        (index, fragments), self._open_block = self._open_block, None
+        frame = self._found[index]
+        assert isinstance(frame, HeadersFrame | PushPromiseFrame)
+        block = b"".join(fragments)
+        known_before = not self._headers.lost
+        headers = self._headers.decode(block, frame.offset)
+        self._found[index] = replace(frame, block=block, headers=headers, problem=self._headers.lost)
+        if self._headers.lost and known_before:
+            self._found.append(Problem(*self._place(), frame.stream, (), b"", self._headers.lost))
+
+    def _break_block(self, why: str) -> None:
+        assert self._open_block is not None
+        (index, fragments), self._open_block = self._open_block, None
+        frame = self._found[index]
+        assert isinstance(frame, HeadersFrame | PushPromiseFrame)
+        self._headers.lose(f"of a block without its end at byte {frame.offset}")
+        self._found[index] = replace(frame, block=b"".join(fragments), problem=why)
+        self._problem(b"", f"{frame.kind} without its end: {why}", frame.stream)
+
+    def _place(self) -> tuple[int, rec.Sender, float, int]:
+        return self._connection, self._sender, self._at, self._offset
+
+    def _problem(self, raw: bytes, what: str, stream: int = 0) -> None:
+        where = f"at byte {self._offset} of what the {self._sender} sent"
+        self._found.append(Problem(*self._place(), stream, (), raw, f"{what}, {where}"))
+
+
+class _Headers:
+    """The header blocks of one direction. Each builds on those before it: after an error, none can be read any more.
+
+    Source: RFC 7541, 2.2 and 4.2; RFC 9113, 4.3
+    """
+
+    def __init__(self) -> None:
+        self.lost = ""
+        """Why headers can no longer be read."""
+        self._decoder = hpack.Decoder(max_header_list_size=MAX_HEADER_LIST)
+        # Blocks repeat the same entries of the table: kept once, a small block that claims many takes little memory.
+        self._texts: dict[bytes, str] = {}
+        self._known: dict[tuple[bytes, bytes], tuple[Header, ...]] = {}
+
+    def decode(self, block: bytes, offset: int) -> tuple[Header, ...]:
+        """The headers of a block; none if the state is lost."""
+        if self.lost:
+            return ()
+        if len(block) > MAX_HEADER_LIST:
+            self.lose(f"at byte {offset} (a block of more than {MAX_HEADER_LIST} bytes)")
+            return ()
+        try:
+            pairs = self._decoder.decode(block, raw=True)
+        except hpack.HPACKError as error:
+            self.lose(f"at byte {offset} ({type(error).__name__})")
+            return ()
+        known = self._known
+        headers: list[Header] = []
+        for pair in pairs:
+            headers += known.get(pair) or self._learn(*pair)
+        return tuple(headers)
+
+    def lose(self, where: str) -> None:
+        """Give up, because of an error there."""
+        self.lost = self.lost or f"headers can not be read: HPACK lost its state {where}"
+
+    def limit_table(self, size: int) -> None:
+        """Allow the sender's dynamic table a size, in bytes."""
+        self._decoder.max_allowed_table_size = min(size, MAX_TABLE)
+
+    def _learn(self, name: bytes, value: bytes) -> tuple[Header, ...]:
+        text = self._texts.setdefault(name, _text(name))
+        headers = tuple(Header(text, v) for v in _values(name, value))
+        self._known[name, value] = headers
+        return headers
+
+
+def _values(name: bytes, value: bytes) -> Iterator[str | bytes]:
+    if not name.endswith(b"-bin"):
+        yield _text(value)
+    elif value.startswith(b"\0"):
+        yield value[1:]
+    else:
+        for single in value.split(b","):
+            unpadded = single.rstrip(b"=")
+            try:
+                yield base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
+            except binascii.Error:
+                yield single
+
+
+def _priority_parts(payload: bytes) -> Iterator[Part]:
+    depends_on = int.from_bytes(payload[:4])
+    exclusive = ", exclusive" if depends_on >> 31 else ""
+    yield Part(0, 4, "depends on", f"stream {depends_on & 0x7FFFFFFF}{exclusive}")
+    yield Part(4, 5, "weight", str(payload[4] + 1))
+
+
+def _check_padding(parsed: hyperframe.frame.Padding, fixed: int, length: int) -> None:
+    """Refuse padding that would cover the fields before the block (RFC 9113, 6.2 and 6.6)."""
+    if parsed.pad_length and 1 + fixed + parsed.pad_length > length:
+        raise hyperframe.exceptions.InvalidPaddingError("Padding is too long.")
+
+
+def _plausible(head: bytes) -> bool:
+    """Whether this may be the beginning of a frame: of a defined type, with its flags, and a stream if it has one."""
+    if head[3] >= len(TYPES) or head[5] & 0x80 or int.from_bytes(head[:3]) > 1 << 22:
+        return False
+    known = hyperframe.frame.FRAMES[head[3]]
+    if head[4] & ~sum(flag.bit for flag in known.defined_flags):
+        return False
+    needed = {"has-stream": (True,), "no-stream": (False,)}.get(known.stream_association or "", (True, False))
+    return (_stream(head) != 0) in needed
+
+
+def _looks_like(head: bytes) -> str:
+    if re.match(rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) ", head):
+        return "an HTTP/1.1 request"
+    if head.startswith(b"HTTP/1."):
+        return "an HTTP/1.1 response"
+    return f"it begins with {head[:16]!r}"
+
+
+@cache
+def _flags(type_: int, byte: int) -> tuple[str, ...]:
+    return tuple(flag.name for flag in hyperframe.frame.FRAMES[type_].defined_flags if byte & flag.bit)
+
+
+def _type(number: int) -> str:
+    return TYPES[number] if number < len(TYPES) else f"type {number:#04x}"
+
+
+def _error(code: int) -> str:
+    return ERRORS[code] if code < len(ERRORS) else f"{code:#04x}"
+
+
+def _setting(number: int) -> str:
+    return SETTINGS.get(number) or f"{number:#04x}"
+
+
+def _stream(raw: bytes) -> int:
+    return int.from_bytes(raw[5:9]) & 0x7FFFFFFF  # the highest bit is reserved
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _way(sender: rec.Sender) -> str:
+    return "client → server" if sender == "client" else "server → client"
