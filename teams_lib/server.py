@@ -67,7 +67,8 @@ class Call:
     """What the client sent along, ``user-agent`` included; values of keys that end in ``-bin`` are bytes."""
 
     status: grpc.StatusCode
-    """How the handler ended: CANCELLED or DEADLINE_EXCEEDED if the client was gone by then."""
+    """How the handler ended: CANCELLED or DEADLINE_EXCEEDED if the client was gone by then. It is OK, too, for an answer
+    that gRPC then cannot serialise, such as None; the client gets INTERNAL for it."""
 
     duration: float = field(repr=False)
     """Seconds from the handler's start to its end."""
@@ -405,7 +406,9 @@ def _status(context: Any, failed: bool) -> grpc.StatusCode:
     if not context.is_active():
         over = context.time_remaining()
         return grpc.StatusCode.DEADLINE_EXCEEDED if over is not None and over <= 0 else grpc.StatusCode.CANCELLED
-    code: grpc.StatusCode | None = context.code()
+    code = context.code()
+    if code and not isinstance(code, grpc.StatusCode):  # set_code(5): the client is told UNKNOWN
+        return grpc.StatusCode.UNKNOWN
     return code or (grpc.StatusCode.UNKNOWN if failed else grpc.StatusCode.OK)
 
 

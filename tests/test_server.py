@@ -296,8 +296,9 @@ class TestTheLog:
             (lambda context: context.abort(grpc.StatusCode.NOT_FOUND, "gone"), grpc.StatusCode.NOT_FOUND),
             (lambda context: 1 / 0, grpc.StatusCode.UNKNOWN),
             (lambda context: context.set_code(grpc.StatusCode.DATA_LOSS), grpc.StatusCode.DATA_LOSS),
+            (lambda context: context.set_code(5), grpc.StatusCode.UNKNOWN),
         ],
-        ids=["abort", "exception", "set_code"],
+        ids=["abort", "exception", "set_code", "a number"],
     )
     def test_a_failed_call_has_the_status_that_its_client_sees(self, behaviour: Any, status: grpc.StatusCode) -> None:
         class Failing(TeamsServicer):
