@@ -67,8 +67,8 @@ class Call:
     """What the client sent along, ``user-agent`` included; values of keys that end in ``-bin`` are bytes."""
 
     status: grpc.StatusCode
-    """How the handler ended: CANCELLED or DEADLINE_EXCEEDED if the client was gone by then. It is OK, too, for an answer
-    that gRPC then cannot serialise, such as None; the client gets INTERNAL for it."""
+    """How the handler ended: CANCELLED or DEADLINE_EXCEEDED if the client was gone by then. OK also for an answer
+    that gRPC then cannot serialise, such as None: the client gets INTERNAL for it."""
 
     duration: float = field(repr=False)
     """Seconds from the handler's start to its end."""
