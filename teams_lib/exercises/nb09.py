@@ -184,8 +184,11 @@ def _(answer: Any) -> None:
         raise NotYet(f"{what} INTERNAL is right, but the text tells the caller about your archive: {details!r}")
     if not details:
         raise NotYet(f"{what} INTERNAL is right, but there is no text at all.")
-    if not any(record.exc_info and isinstance(record.exc_info[1], ConnectionError) for record in records):
-        raise NotYet(f"{what} The caller's part is right, but no traceback of it came to `logging`.")
+    if any(record.exc_info and isinstance(record.exc_info[1], ConnectionError) for record in records):
+        return
+    if records:
+        raise NotYet(f"{what} The caller's part is right, and something was logged, but without the traceback.")
+    raise NotYet(f"{what} The caller's part is right, but no traceback of it came to `logging`.")
 
 
 class _Closed(TeamsServicer):
@@ -240,10 +243,12 @@ def _(answer: Any) -> None:
     info = error_details_pb2.ErrorInfo(reason="REPAIR", domain="teams.example.com")
     three = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=3))
     half = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=500_000_000))
+    zero = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration())
     unheard = teams_pb2.TeamResponse(city="a type of details that only the service knows")
     cases: dict[str, tuple[grpc.Status | None, float | None]] = {
         "an error with a RetryInfo of 3 seconds": (_status(unavailable, three), 3.0),
         "an error with a RetryInfo of half a second": (_status(unavailable, half), 0.5),
+        "an error with a RetryInfo of 0 seconds": (_status(unavailable, zero), 0.0),
         "an error with an ErrorInfo, and then a RetryInfo of 3 seconds": (_status(unavailable, info, three), 3.0),
         "an error with details of another type, and then half a second": (_status(unavailable, unheard, half), 0.5),
         "an error with an ErrorInfo only": (_status(unavailable, info), None),

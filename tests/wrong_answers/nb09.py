@@ -48,7 +48,7 @@ WRONG = {
         ),
         (
             spoilt("09.2", ('logging.exception("the archive failed")', 'logging.error("the archive failed")')),
-            "no traceback of it came to `logging`",
+            "something was logged, but without the traceback",
         ),
         (
             spoilt("09.2", ('f"no team in {request.city}"', '"no such team"')),
@@ -93,6 +93,10 @@ WRONG = {
         (
             spoilt("09.3", ("    return None", "    return 0.0")),
             "an error with an ErrorInfo only. Expected None, but got 0.0",
+        ),
+        (
+            spoilt("09.3", (".total_seconds()", ".total_seconds() or None")),
+            "a RetryInfo of 0 seconds. Expected 0.0, but got None",
         ),
         (
             spoilt("09.3", ("        info = RetryInfo()\n", ""))
