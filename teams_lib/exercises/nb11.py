@@ -24,14 +24,41 @@ GAME: Final = teams_pb2.GameResult(home_city="Boston", away_city="Chicago", home
 FOLLOW: Final = teams_pb2.FollowRequest(action=teams_pb2.FollowRequest.FOLLOW, city="Boston")
 
 
-def _ended(make: Callable[[], Any]) -> grpc.StatusCode:
-    """Make a call, and say with which code it ended."""
+def _ended(make: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
+    """Make a call, and say with which code and details it ended."""
     try:
         make()
     except grpc.RpcError as error:
-        code: grpc.StatusCode = error.code()
-        return code
-    return grpc.StatusCode.OK
+        return error.code(), error.details() or ""
+    return grpc.StatusCode.OK, ""
+
+
+def _explained(code: grpc.StatusCode, details: str) -> str:
+    """How a call ended, with all that its caller was told."""
+    text = f"{code.name}: {' '.join(details.split())}" if details else code.name
+    if details == "Error in service handler!":
+        text += (
+            " That is all gRPC says when `intercept_service` raises. "
+            "The details that it gets hold `method` and `invocation_metadata`, and nothing else."
+        )
+    return text
+
+
+def _require(call: str, code: grpc.StatusCode, ended: tuple[grpc.StatusCode, str]) -> None:
+    """A call must have ended with this code."""
+    if ended[0] != code:
+        raise NotYet(f"I called {call}. Expected {code.name}, but got {_explained(*ended)}")
+
+
+def _made(answer: Any, kind: type, *arguments: Any) -> Any:
+    """An interceptor, of the class that was handed in."""
+    if isinstance(answer, kind):
+        name = type(answer).__name__
+        raise NotYet(f"I expected the class, {name}, but got an object of it. I make the object: write no brackets.")
+    made = called(answer, *arguments)
+    if not isinstance(made, kind):
+        raise NotYet("I made an object of your class. It is no interceptor: keep the base class of the exercise.")
+    return made
 
 
 def _each_kind(stub: Any, metadata: Any) -> dict[str, Callable[[], Any]]:
@@ -106,7 +133,8 @@ def _(answer: Any) -> None:
         except (TypeError, ValueError, AttributeError) as error:
             raise NotYet(f"I called {call}. What I got could not be sent: {metadata!r}. gRPC says: {error}") from None
         arrived = sorted(tuple(pair) for pair in server.calls[-1].metadata if pair[0] != "user-agent")
-        expect_equal(call=f"{call}, and sent what I got. At the server", expected=sorted(expected), got=arrived)
+        call += ", sent the result, and looked at what arrived"
+        expect_equal(call=call, expected=sorted(expected), got=arrived)
 
 
 class _Neighbours:
@@ -170,48 +198,39 @@ class _Counting(TeamsServicer):
 def _(answer: Any) -> None:
     neighbours, servicer = _Neighbours(), _Counting()
     clean_up(neighbours.may_answer.set)
-    channel = connect(serve(servicer, interceptors=[called(answer, neighbours.is_known)]).address)
+    door = _made(answer, grpc.ServerInterceptor, neighbours.is_known)
+    channel = connect(serve(servicer, interceptors=[door]).address)
     stub: Any = teams_pb2_grpc.TeamsStub(channel)
     ada, bob = (("caller", "ada"),), (("caller", "bob"),)
     for kind, make in _each_kind(stub, ada).items():
-        expect_equal(call=f"{kind} as ada, who is known", expected=grpc.StatusCode.OK, got=_ended(make))
+        _require(f"{kind} as ada, who is known", grpc.StatusCode.OK, _ended(make))
     relocate: Any = channel.unary_unary("/Teams/Relocate")
-    expect_equal(
-        call="Relocate, which nobody serves, as ada",
-        expected=grpc.StatusCode.UNIMPLEMENTED,
-        got=_ended(lambda: relocate(b"", timeout=PATIENCE, metadata=ada)),
-    )
-    refused = (grpc.StatusCode.PERMISSION_DENIED, "nobody knows you")
+    ended = _ended(lambda: relocate(b"", timeout=PATIENCE, metadata=ada))
+    _require("Relocate, which nobody serves, as ada", grpc.StatusCode.UNIMPLEMENTED, ended)
+    denied = grpc.StatusCode.PERMISSION_DENIED
     before = servicer.handled
     for metadata in ([("caller", "eve")], []):
         for kind, make in _each_kind(stub, metadata).items():
-            got: Any = grpc.StatusCode.OK
-            try:
-                make()
-            except grpc.RpcError as error:
-                got = (error.code(), error.details())
-            who = "eve, who is not known" if metadata else "nobody in particular"
-            expect_equal(call=f"{kind} as {who}", expected=refused, got=got)
+            ended = _ended(make)
+            call = f"{kind} as " + ("eve, who is not known" if metadata else "nobody in particular")
+            _require(call, denied, ended)
+            expect_equal(call=f"{call}, and read the text", expected="nobody knows you", got=ended[1])
     if servicer.handled > before:
         raise NotYet("I called GetTeam as eve. She was refused, but the handler has run.")
 
     silent = threading.Event()
     clean_up(silent.set)
     stream = stub.FollowTeams(_after(silent), timeout=PATIENCE, metadata=[("caller", "eve")])
-    expect_equal(
-        call="FollowTeams as eve, who opens the stream and sends nothing",
-        expected=grpc.StatusCode.PERMISSION_DENIED,
-        got=_ended(lambda: list(stream)),
-    )
+    _require("FollowTeams as eve, who opens the stream and sends nothing", denied, _ended(lambda: list(stream)))
     first = stub.GetTeam.future(CHICAGO, timeout=2 * PATIENCE, metadata=bob)
     if not neighbours.asked_for_bob.wait(PATIENCE):
         raise NotYet("I called GetTeam as bob. I expected that `is_known` is asked about him, but it was not.")
     second = _ended(lambda: stub.GetTeam(CHICAGO, timeout=PATIENCE / 2, metadata=ada))
     neighbours.may_answer.set()
-    if second == grpc.StatusCode.DEADLINE_EXCEEDED:
+    if second[0] == grpc.StatusCode.DEADLINE_EXCEEDED:
         raise NotYet("While `is_known` thought about bob, ada called. She had to wait until her deadline.")
-    expect_equal(call="GetTeam as ada, while bob is asked about", expected=grpc.StatusCode.OK, got=second)
-    expect_equal(call="GetTeam as bob", expected=grpc.StatusCode.OK, got=_ended(first.result))
+    _require("GetTeam as ada, while bob is asked about", grpc.StatusCode.OK, second)
+    _require("GetTeam as bob", grpc.StatusCode.OK, _ended(first.result))
 
 
 def _after(event: threading.Event, *requests: Any) -> Iterator[Any]:
@@ -243,7 +262,7 @@ class _Caller:
         self.stub, self.name = stub, name
         self.options = {"timeout": 2 * PATIENCE, "metadata": [("caller", name)] if name else []}
 
-    def short(self, city: str = "Chicago") -> grpc.StatusCode:
+    def short(self, city: str = "Chicago") -> tuple[grpc.StatusCode, str]:
         """A call that is over at once."""
         return _ended(lambda: self.stub.GetTeam(teams_pb2.TeamRequest(city=city), **self.options))
 
@@ -254,17 +273,20 @@ class _Caller:
         stream = self.stub.FollowTeams(_after(done, FOLLOW), **self.options)
         try:
             next(stream)
-        except (grpc.RpcError, StopIteration):
-            raise NotYet(f"I opened a stream as {self.name!r}, within the limit. It was not served.") from None
+        except grpc.RpcError as error:
+            ended = _explained(error.code(), error.details() or "")
+            raise NotYet(f"I opened a stream as {self.name!r}, within the limit. It ended {ended}") from None
+        except StopIteration:
+            raise NotYet(f"I opened a stream as {self.name!r}, within the limit. It gave nothing.") from None
         return done, stream
 
     def require(self, code: grpc.StatusCode, when: str, city: str = "Chicago") -> None:
         """A short call that must end so. A refusal may last a moment: a call is over here before it is over there."""
         refused = grpc.StatusCode.RESOURCE_EXHAUSTED
         end = time.monotonic() + PATIENCE
-        while (got := self.short(city)) == refused and code != refused and time.monotonic() < end:
+        while (ended := self.short(city))[0] == refused and code != refused and time.monotonic() < end:
             time.sleep(0.02)
-        expect_equal(call=f"GetTeam as {self.name!r} {when}", expected=code, got=got)
+        _require(f"GetTeam as {self.name!r} {when}", code, ended)
 
 
 @exercise(
@@ -302,7 +324,8 @@ class _Caller:
     why="The context knows when a call of any kind is over, however it ends; the lock keeps the count right.",
     hints=(
         "For a stream `method(request, context)` returns at once, with a generator. When is such a call over?",
-        "`context.add_callback` runs a function when the call is over, for every kind and every ending.",
+        "`context.add_callback` runs a function when the call is over, of any kind and however it ends. If it is over "
+        "already, the answer is False, and the function doesn't run: then run it yourself.",
         "Count in a `Counter` by caller, under a lock. A call that you refuse must neither count nor be taken off.",
     ),
 )
@@ -310,19 +333,18 @@ def _(answer: Any) -> None:
     ok, refused = grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED
     servicer = _Held()
     clean_up(servicer.may_go.set)
-    server = serve(servicer, interceptors=[called(answer, 2)], max_workers=20)
+    server = serve(servicer, interceptors=[_made(answer, grpc.ServerInterceptor, 2)], max_workers=20)
     stub = teams_pb2_grpc.TeamsStub(connect(server.address))
     ada, bob, nobody = _Caller(stub, "ada"), _Caller(stub, "bob"), _Caller(stub, None)
     limit = "with Quota(2)"
     for number, kind in enumerate(_each_kind(stub, [])):
         make = _each_kind(stub, [("caller", f"zoe-{number}")])[kind]
-        expect_equal(call=f"{kind} as 'zoe-{number}', who has no other call, {limit}", expected=ok, got=_ended(make))
+        _require(f"{kind} as 'zoe-{number}', who has no other call, {limit}", ok, _ended(make))
     first_done, _first = ada.stream()
     _, second = ada.stream()
     ada.require(refused, f"while two of her streams run, {limit}")
     for kind, make in _each_kind(stub, [("caller", "ada")]).items():
-        what = f"{kind} as 'ada' while two of her streams run, {limit}"
-        expect_equal(call=what, expected=refused, got=_ended(make))
+        _require(f"{kind} as 'ada' while two of her streams run, {limit}", refused, _ended(make))
     ada.require(refused, "again, after some refusals, while her two streams still run")
     bob.require(ok, f"while only 'ada' has two calls running, {limit}")
     first_done.set()
@@ -339,7 +361,8 @@ def _(answer: Any) -> None:
             raise NotYet(f"I made two calls at once without a name, {limit}. Expected both to run, but one did not.")
     nobody.require(refused, f"while two unary calls without a name run, {limit}")
     servicer.may_go.set()
-    expect_equal(call="result() of both", expected=[ok, ok], got=[_ended(each.result) for each in held])
+    for each in held:
+        _require(f"result() of two calls without a name, {limit}", ok, _ended(each.result))
     nobody.require(ok, "after two unary calls without a name have ended")
 
 
@@ -424,35 +447,35 @@ class _Gateway(TeamsServicer):
     why="A point in time stays right while the handler works; the seconds that were left at its start do not.",
     hints=(
         "Time passes between the start of the handler and its call. Which of the two can you keep: seconds, or a time?",
-        "`deadline.set(time.monotonic() + context.time_remaining())`, unless the caller set none.",
+        "`TakeDeadline` keeps a point on the clock `time.monotonic()`, and nothing if more than a century is left. "
+        "`KeepDeadline` computes from it, for each call, how much is left now.",
         "In `KeepDeadline`: `left = deadline.get() - time.monotonic()`; take the smaller of it and `details.timeout`.",
     ),
 )
 def _(answer: Any) -> None:
-    take, keep = answer
+    if not (isinstance(answer, tuple) and len(answer) == 2):
+        raise NotYet('I expected both classes: check("11.4", (TakeDeadline, KeepDeadline)).')
+    take = _made(answer[0], grpc.ServerInterceptor)
+    keep = _made(answer[1], grpc.UnaryUnaryClientInterceptor)
     teams = _Watching()
-    address = serve(teams).address
-    behind: Any = teams_pb2_grpc.TeamsStub(connect(address, called(keep)))
+    behind: Any = teams_pb2_grpc.TeamsStub(connect(serve(teams).address, keep))
     gateway = _Gateway(behind)
-    stub: Any = teams_pb2_grpc.TeamsStub(connect(serve(gateway, interceptors=[called(take)]).address))
+    stub: Any = teams_pb2_grpc.TeamsStub(connect(serve(gateway, interceptors=[take]).address))
 
-    def seen(call: Callable[[], Any]) -> float:
-        """Make the call; the seconds that were left for it at the second service."""
+    def through(given: float | None, /, **options: Any) -> Callable[[], Any]:
+        def call() -> Any:
+            gateway.options = options
+            return stub.GetTeam(CHICAGO, timeout=given)
+
+        return call
+
+    def require(what: str, expected: str, call: Callable[[], Any], least: float, most: float) -> None:
+        """The call must arrive at the second service, with so many seconds left."""
         count = len(teams.left)
-        ended = "the answer"
-        try:
-            call()
-        except grpc.RpcError as error:
-            ended = f"{error.code().name}: {error.details()}"
+        ended = _ended(call)
         if len(teams.left) == count:
-            raise NotYet(f"I called the gateway. Its call to the service behind it did not arrive; I got {ended}")
-        return teams.left[-1]
-
-    def through(given: float | None, /, **options: Any) -> float:
-        gateway.options = options
-        return seen(lambda: stub.GetTeam(CHICAGO, timeout=given))
-
-    def require(what: str, expected: str, got: float, least: float, most: float) -> None:
+            raise NotYet(f"{what} No call arrived at the second service. The caller got {_explained(*ended)}")
+        got = teams.left[-1]
         if not least < got < most:
             left = "no deadline" if got > YEAR else f"{got:.1f} seconds"
             raise NotYet(f"{what} Expected {expected} at the second service, but it saw {left}.")
@@ -472,9 +495,9 @@ def _(answer: Any) -> None:
     require(f"{what} without a timeout.", none, through(None), YEAR, math.inf)
     require(f"{what} with timeout=9.", "about 9 seconds", through(None, timeout=9), 2.1, 9.3)
     what = "Outside of a handler, I made a call without a timeout."
-    require(what, none, seen(lambda: behind.GetTeam(CHICAGO)), YEAR, math.inf)
+    require(what, none, lambda: behind.GetTeam(CHICAGO), YEAR, math.inf)
     gateway.options = {"metadata": [("caller", "ada")]}
     what = "A caller gave 2 seconds, and a handler that streams called on, for a stream, without a timeout."
-    require(what, at_most_2, seen(lambda: list(stub.ListTeams(TEAMS, timeout=2))), 0, 2.1)
+    require(what, at_most_2, lambda: list(stub.ListTeams(TEAMS, timeout=2)), 0, 2.1)
     if ("caller", "ada") not in teams.metadata[-1]:
         raise NotYet("The handler called on with metadata. The deadline is right, but the metadata got lost.")

@@ -35,7 +35,10 @@ WRONG = {
             spoilt("11.1", ('key if key.endswith("-bin") else f"{key}-bin"', 'f"{key}-bin"')),
             "Expected [('digest-bin', b'\\x01')], but got [('digest-bin-bin', b'\\x01')]",
         ),
-        (spoilt("11.1", ("if value is None:", "if not value:")), "Expected [('tag', '')], but got []"),
+        (
+            spoilt("11.1", ("if value is None:", "if not value:")),
+            "sent the result, and looked at what arrived. Expected [('tag', '')], but got []",
+        ),
         ("def as_metadata(values):\n    values = dict(values)", "Expected metadata, but got None"),
     ],
     "11.2": [
@@ -67,13 +70,13 @@ WRONG = {
             "        return grpc.unary_unary_rpc_method_handler(\n"
             "            ask_first, handler.request_deserializer, handler.response_serializer\n"
             "        )",
-            "I called ListTeams as ada, who is known. Expected <StatusCode.OK",
+            "I called ListTeams as ada, who is known. Expected OK, but got UNKNOWN: ",
         ),
         (
             spoilt(
                 "11.2", ("context.abort(grpc.StatusCode.PERMISSION_DENIED", "context.abort(grpc.StatusCode.UNKNOWN")
             ),
-            "I called GetTeam as eve, who is not known. Expected (<StatusCode.PERMISSION_DENIED",
+            "I called GetTeam as eve, who is not known. Expected PERMISSION_DENIED, but got UNKNOWN: nobody knows you",
         ),
         (
             spoilt(
@@ -92,8 +95,20 @@ WRONG = {
             ),
             "She was refused, but the handler has run",
         ),
+        (
+            spoilt("11.2", ("dict(context.invocation_metadata()).get", "context.invocation_metadata().get")),
+            "I called GetTeam as ada, who is known. Expected OK, but got UNKNOWN: Exception calling application",
+        ),
     ],
     "11.3": [
+        (
+            spoilt("11.3", ("dict(context.invocation_metadata()).get", "context.invocation_metadata().get")),
+            "Expected OK, but got UNKNOWN: Exception calling application: 'tuple' object has no attribute 'get'",
+        ),
+        (
+            spoilt("11.3", ("class Quota(ServerInterceptor)", "class Quota")),
+            "It is no interceptor: keep the base class",
+        ),
         (
             COUNT_BY_HAND + "        if self.running[caller] >= self.limit:\n"
             '            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many")\n'
@@ -111,7 +126,7 @@ WRONG = {
             "        self.running[caller] += 1\n"
             "        context.add_callback(lambda: self.running.subtract([caller]))\n"
             "        return method(request, context)",
-            "while two of her streams run, with Quota(2). Expected <StatusCode.RESOURCE_EXHAUSTED",
+            "while two of her streams run, with Quota(2). Expected RESOURCE_EXHAUSTED, but got OK",
         ),
         (
             COUNT_BY_HAND + "        if self.running[caller] >= self.limit:\n"
@@ -128,14 +143,35 @@ WRONG = {
         ),
         (
             spoilt("11.3", ("self.running[caller] -= 1", "pass")),
-            "I called GetTeam as 'ada' after one of her two streams has ended. Expected <StatusCode.OK",
+            "I called GetTeam as 'ada' after one of her two streams has ended. Expected OK, but got RESOURCE_EXHAUSTED",
         ),
         (
             spoilt("11.3", ("StatusCode.RESOURCE_EXHAUSTED", "StatusCode.UNAVAILABLE")),
-            "Expected <StatusCode.RESOURCE_EXHAUSTED",
+            "Expected RESOURCE_EXHAUSTED, but got UNAVAILABLE",
         ),
     ],
     "11.4": [
+        (
+            spoilt("11.4", ("if left is not None and left < 100 * 365 * 86_400:", "if left is not None:")),
+            "A caller set no deadline, and the handler called on without a timeout.",
+        ),
+        (
+            spoilt(
+                "11.4",
+                (
+                    "def intercept(self, method, request, context, name):",
+                    "def intercept_service(self, method, request):",
+                ),
+                ("class TakeDeadline(", "class TakeDeadline(grpc."),
+                ("context.time", "request.time"),
+                ("return method(request, context)", "return method(request)"),
+            ),
+            "That is all gRPC says when `intercept_service` raises",
+        ),
+        (
+            spoilt("11.4", ("class KeepDeadline", "TakeDeadline = TakeDeadline()\n\n\nclass KeepDeadline")),
+            "I expected the class, TakeDeadline, but got an object of it",
+        ),
         (
             spoilt(
                 "11.4",
