@@ -13,7 +13,7 @@ Frame                    what all have: who sent it, when, where it stands, its 
 ├── WindowUpdateFrame    WINDOW_UPDATE   RFC 9113, 6.9
 ├── ContinuationFrame    CONTINUATION    RFC 9113, 6.10
 ├── UnknownFrame         UNKNOWN         RFC 9113, 5.5: extensions
-├── Ciphertext           CIPHERTEXT      a TLS record: RFC 8446, 5.1
+├── Ciphertext           CIPHERTEXT      a TLS record: RFC 8446, 5.1 and 5.2
 ├── Problem              PROBLEM         bytes that make no frame, or cannot be right
 └── End                  CLOSED, RESET   no frame: the sender ended its direction
 """
@@ -90,8 +90,8 @@ SETTINGS: Final = {
     0x5: "MAX_FRAME_SIZE",
     0x6: "MAX_HEADER_LIST_SIZE",
     0x8: "ENABLE_CONNECT_PROTOCOL",  # RFC 8441
-    0xFE03: "GRPC_ALLOW_TRUE_BINARY_METADATA",  # these three are gRPC's own
-    0xFE04: "GRPC_PREFERRED_RECEIVE_CRYPTO_FRAME_SIZE",
+    0xFE03: "GRPC_ALLOW_TRUE_BINARY_METADATA",  # gRFC G1; the next two are only in gRPC's source
+    0xFE04: "GRPC_PREFERRED_RECEIVE_MESSAGE_SIZE",
     0xFE05: "GRPC_ALLOW_SECURITY_FRAME",
 }
 """The names of the settings, by their number (RFC 9113, 6.5.2)."""
@@ -537,7 +537,7 @@ class UnknownFrame(Frame):
 class Ciphertext(Frame):
     """A TLS record: without the keys, its length is all that can be seen.
 
-    Source: RFC 8446, 5.1
+    Source: RFC 8446, 5.1 and 5.2
     """
 
     KIND = "CIPHERTEXT"

@@ -330,6 +330,8 @@ def _kind(frame: Frame) -> Kind:
             return "headers"
         case DataFrame() | Ciphertext():
             return "message"
+        case GoAwayFrame(error="NO_ERROR"):
+            return "note"
         case RstStreamFrame() | GoAwayFrame() | Problem():
             return "error"
         case _:

@@ -115,7 +115,7 @@ class WireTap:
             timeout: seconds to wait at most.
 
         Returns:
-            The conversation for which the condition holds.
+            The conversation for which the condition holds; one that was decoded before stays as it was.
 
         Raises:
             TimeoutError: the condition does not hold in time, or the tap is closed, so that nothing more will come.
