@@ -13,7 +13,7 @@ help:
 	@echo "for maintainers:"
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
 	@echo "make check      format, lint and types"
-	@echo "make bench      BackgroundServer against a bare grpc.server"
+	@echo "make bench      what BackgroundServer and the tap cost, and how fast recordings are decoded"
 	@echo "make lock       compile requirements.txt from pyproject.toml"
 
 venv: $(READY)
@@ -35,7 +35,7 @@ lab: venv
 	$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
 
 test: venv
-	$(BIN)/python -m pytest --nbval
+	$(BIN)/python -m pytest --nbval -n auto
 
 refresh: venv
 	$(BIN)/python -m tools.refresh $(NB)
