@@ -37,12 +37,26 @@ def _record_channels() -> list[grpc.Channel]:
 
 def _is_open(channel: grpc.Channel) -> bool:
     try:
-        channel.unary_unary("/Nobody/Nothing", bytes, bytes)(b"", timeout=0.05)
+        channel.unary_unary("/Nobody/Nothing", bytes, bytes)(b"", timeout=0)
     except ValueError:  # "Cannot invoke RPC on closed channel!"
         return False
     except grpc.RpcError:
         pass
     return True
+
+
+def _refuse_closed_channels() -> None:
+    """Have a stub on a closed channel raise an error: grpcio 1.85 ends the whole process instead."""
+    genuine: Any = teams_pb2_grpc.TeamsStub.__init__
+
+    def init(self: teams_pb2_grpc.TeamsStub, channel: object) -> None:
+        if isinstance(channel, grpc.Channel) and not _is_open(channel):
+            raise NotYet("A stub got a channel that is closed. Did a `with` close it before anybody could use it?")
+        genuine(self, channel)
+
+    replaced = mock.patch.object(teams_pb2_grpc.TeamsStub, "__init__", init)
+    replaced.start()
+    clean_up(replaced.stop)
 
 
 @exercise(
@@ -67,7 +81,7 @@ def _is_open(channel: grpc.Channel) -> bool:
     hints=(
         "Which state of a channel says that a server has answered? An accepted connection alone is not enough.",
         "`grpc.channel_ready_future(channel).result(timeout=seconds)` waits for READY without a call.",
-        "When the time is over, it raises `grpc.FutureTimeoutError`. And `with` closes the channel on every way out.",
+        "When the time is over, it raises `grpc.FutureTimeoutError`. And a `with` closes the channel on every way out.",
     ),
 )
 def _(answer: Any) -> None:
@@ -76,12 +90,13 @@ def _(answer: Any) -> None:
     nobody.bind(("127.0.0.1", 0))
     mute = socket.create_server(("127.0.0.1", 0))
     channels = _record_channels()
+    _refuse_closed_channels()
     for door in (nobody, mute):
         clean_up(door.close)
     cases = (
         ("a server that is up", server.address, 1.0, True),
-        ("a port where nobody listens", f"127.0.0.1:{nobody.getsockname()[1]}", 0.2, False),
-        ("a port that accepts and says nothing", f"127.0.0.1:{mute.getsockname()[1]}", 0.2, False),
+        ("a port where nobody listens", f"127.0.0.1:{nobody.getsockname()[1]}", 0.1, False),
+        ("a port that accepts and says nothing", f"127.0.0.1:{mute.getsockname()[1]}", 0.1, False),
     )
     for where, address, seconds, expected in cases:
         call = f"is_up(address, {seconds:g}) with the address of {where}"
@@ -117,12 +132,13 @@ def _(answer: Any) -> None:
     hints=(
         "How many addresses does the channel know?",
         "Is there an option of that name? `known(name)` of this notebook can tell.",
-        "The policy goes into a JSON text for the option `grpc.service_config`. The notebook's `TURNS` is such a text.",
+        "Which channel of this notebook took turns, and by which option was it told to?",
     ),
 )
 def _(answer: Any) -> None:
     servers = [serve(TeamsServicer()) for _ in range(3)]
     _record_channels()
+    _refuse_closed_channels()
     channel = called(answer, [server.address for server in servers])
     if not isinstance(channel, grpc.Channel):
         raise NotYet(f"I called spread with three addresses. Expected a channel, but got {channel!r}.")
@@ -145,19 +161,26 @@ def _(answer: Any) -> None:
         pass  # round_robin begins with the first server that it reaches
     got = calls_of(30, what)
     if max(got) - min(got) > 2:
-        raise NotYet(f"I made thirty calls over the channel. The three servers got {got[0]}, {got[1]} and {got[2]}.")
+        shares = f"I made thirty calls over the channel. The three servers got {got[0]}, {got[1]} and {got[2]}."
+        servers[got.index(max(got))].stop()
+        calls_of(1, f"{shares} I stopped the busiest and made another call: does the channel know the other two?")
+        raise NotYet(f"{shares} I stopped the busiest, and another took over: it knows them, and doesn't take turns.")
     servers[0].stop()
     calls_of(12, "I stopped one of the three servers, and made twelve calls.")
 
 
 def _options_of(answer: Any) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
-    for which, options in zip(("CLIENT", "SERVER"), answer, strict=True):
-        for option in options if isinstance(options, list) else [options]:
+    match answer:
+        case ([*_], [*_]):
+            client, server = answer
+        case _:
+            raise NotYet(f"I expected two lists of options, (CLIENT, SERVER), but got {answer!r}.")
+    for which, options in (("CLIENT", client), ("SERVER", server)):
+        for option in options:
             match option:
                 case (str(), int() | str()):
                     continue
             raise NotYet(f"{which} should be a list of pairs of a name and a value. I found {option!r} in it.")
-    client, server = answer
     return client, server
 
 
@@ -213,8 +236,8 @@ def _hangs_up(server: BackgroundServer, bursts: int, pings: int, pause: float) -
     why="Both names are ones that gRPC reads and uses, and the server's interval is below what its clients do.",
     hints=(
         "Of the four names, one is not known to gRPC, and one is known and not used.",
-        "How long a client waits for the acknowledgement is `grpc.http2.ping_timeout_ms`.",
-        "The server's option is `grpc.http2.min_ping_interval_without_data_ms`. Which values are below 100?",
+        "What did the option do that tells a client how long to wait? And what came of the name with `recv`?",
+        "The table after the picture of the PINGs has both right names. Then choose values: 5,000 is more than 100.",
     ),
     answer="(CLIENT, SERVER)",
 )
@@ -229,9 +252,9 @@ def _(answer: Any) -> None:
     tap.inject(BlackHole())
     with ThreadPoolExecutor(2) as pool:
         polite = pool.submit(_hangs_up, server, bursts=7, pings=1, pause=0.12)
-        storm = pool.submit(_hangs_up, server, bursts=1, pings=10, pause=2 * PATIENCE)
+        storm = pool.submit(_hangs_up, server, bursts=1, pings=10, pause=PATIENCE)
         try:
-            teams_pb2_grpc.TeamsStub(channel).GetTeam(CHICAGO, timeout=0.5 + PATIENCE)
+            teams_pb2_grpc.TeamsStub(channel).GetTeam(CHICAGO, timeout=0.3 + PATIENCE)
         except grpc.RpcError as error:
             code = error.code()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -288,21 +311,25 @@ class _Together(TeamsServicer):
     """,
     why="Each connection has so many lanes, and only a subchannel of its own gives a channel its own connection.",
     hints=(
-        "How many connections does the stub open? Would a second channel change that?",
+        "How many connections do two channels with the same target and options open?",
         "`grpc.use_local_subchannel_pool` gives a channel subchannels, and so a connection, of its own.",
         "One channel for each group of `lanes` calls: `range(0, calls, lanes)` counts them, also if the last is small.",
     ),
 )
 def _(answer: Any) -> None:
+    _refuse_closed_channels()
     for calls, lanes in ((5, 2), (4, 4)):
         what = f"stubs_for(address, {calls}, {lanes})"
         servicer = _Together(calls)
         server = serve(servicer, options=[("grpc.max_concurrent_streams", lanes)])
         stubs = called(answer, server.address, calls, lanes)
-        if not isinstance(stubs, Sequence) or not all(hasattr(stub, "GetTeam") for stub in stubs):
+        if not isinstance(stubs, Sequence) or not all(hasattr(getattr(stub, "GetTeam", 0), "future") for stub in stubs):
             raise NotYet(f"I called {what}. Expected a list of stubs, but got {stubs!r}.")
         expect_equal(call=f"len({what})", expected=calls, got=len(stubs))
-        running = [stub.GetTeam.future(CHICAGO, timeout=3 * PATIENCE) for stub in stubs]
+        try:
+            running = [stub.GetTeam.future(CHICAGO, timeout=3 * PATIENCE) for stub in stubs]
+        except ValueError:  # "Cannot invoke RPC: Channel closed!"
+            raise NotYet(f"I called {what}. The channel of a stub is closed: did a `with` close it?") from None
         together = servicer.all_here()
         if not together:
             at_a_time = len(servicer.peers)
@@ -311,4 +338,4 @@ def _(answer: Any) -> None:
             raise NotYet(f"I called {what}, and made a call on each at once. The server had {at_a_time} at a time.")
         connections, enough = len(set(servicer.peers)), -(-calls // lanes)
         if connections > enough:
-            raise NotYet(f"I called {what}. The calls came over {connections} connections, and {enough} are enough.")
+            raise NotYet(f"I called {what}. The calls came over {connections} connections, and {enough} would do.")

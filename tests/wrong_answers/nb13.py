@@ -50,26 +50,18 @@ WRONG = {
             "the server has got a call",
         ),
         (
-            spoilt("13.1", ("timeout=seconds", "timeout=2")),
+            spoilt("13.1", ("timeout=seconds", "timeout=1")),
             "The answer is right, and came too late",
-        ),
-        (
-            spoilt("13.1", ("return True", "return channel")),
-            "with the address of a server that is up. Expected True, but got <grpc._channel.Channel",
         ),
     ],
     "13.2": [
         (
-            spoilt("13.2", ("options=options", "options=[]")),
-            "The three servers got 30, 0 and 0",
-        ),
-        (
             find("13.2").stub.replace("addresses[0]", '",".join(addresses)'),
-            "The three servers got 30, 0 and 0",
+            "30, 0 and 0. I stopped the busiest, and another took over: it knows them, and doesn't take turns",
         ),
         (
             spoilt("13.2", ('",".join(addresses)', "addresses[0]")),
-            "The three servers got 30, 0 and 0",
+            "30, 0 and 0. I stopped the busiest and made another call: does the channel know the other two? One ended",
         ),
         (
             spoilt("13.2", ('",".join', '", ".join')),
@@ -84,26 +76,20 @@ WRONG = {
             "Expected a channel, but got [<grpc",
         ),
         (
-            "import random\n\n\ndef spread(addresses):\n    return grpc.insecure_channel(random.choice(addresses))",
-            "I made thirty calls over the channel. The three servers got",
+            "def spread(addresses):\n"
+            "    with grpc.insecure_channel('ipv4:' + ','.join(addresses)) as channel:\n"
+            "        return channel",
+            "A stub got a channel that is closed. Did a `with` close it",
+        ),
+        (
+            spoilt("13.2", ("return grpc", "return teams_pb2_grpc.TeamsStub(grpc"), ("=options)", "=options))")),
+            "Expected a channel, but got <teams_lib.teams_pb2_grpc.TeamsStub",
         ),
     ],
     "13.3": [
         (
             spoilt("13.3", ("grpc.http2.ping_timeout_ms", "grpc.keepalive_timeout_ms")),
             "After half a second, and some more, the client waits on",
-        ),
-        (
-            spoilt("13.3", ("grpc.http2.ping_timeout_ms", "grpc.ping_timeout_ms")),
-            "the client waits on",
-        ),
-        (
-            spoilt("13.3", ('"grpc.keepalive_time_ms", 200', '"grpc.keepalive_time_ms", 20_000')),
-            "the client waits on",
-        ),
-        (
-            spoilt("13.3", (INTERVAL, "grpc.http2.min_recv_ping_interval_without_data_ms")),
-            "I sent a PING every 120 milliseconds while a call ran. The server hung up",
         ),
         (
             spoilt("13.3", (f'"{INTERVAL}", 50', f'"{INTERVAL}", 5_000')),
@@ -114,12 +100,12 @@ WRONG = {
             "I sent ten PINGs without any pause while a call ran. The server bore it all",
         ),
         (
-            spoilt("13.3", (f'"{INTERVAL}", 50', f'"{INTERVAL}", 0')),
-            "The server bore it all",
-        ),
-        (
             spoilt("13.3", ('("grpc.http2.ping_timeout_ms", 200)', '"grpc.http2.ping_timeout_ms"')),
             "CLIENT should be a list of pairs of a name and a value. I found 'grpc.http2.ping_timeout_ms' in it",
+        ),
+        (
+            spoilt("13.3", ("SERVER = [", "CLIENT, SERVER = CLIENT, dict(["), ("50),\n]", "50),\n])")),
+            "I expected two lists of options, (CLIENT, SERVER), but got ([('grpc.keepalive_time_ms', 200)",
         ),
     ],
     "13.4": [
@@ -134,7 +120,7 @@ WRONG = {
             '    own = [("grpc.use_local_subchannel_pool", 1)]\n'
             "    channels = [grpc.insecure_channel(address, options=own) for _ in range(calls)]\n"
             "    return [teams_pb2_grpc.TeamsStub(channel) for channel in channels]",
-            "The calls came over 5 connections, and 3 are enough",
+            "The calls came over 5 connections, and 3 would do",
         ),
         (
             spoilt("13.4", ("range(0, calls, lanes)", "range(calls // lanes)")),
@@ -145,8 +131,25 @@ WRONG = {
             "I called len(stubs_for(address, 5, 2)). Expected 5, but got 6",
         ),
         (
-            spoilt("13.4", ("options=own", "options=[]")),
-            "The server had 2 at a time",
+            spoilt(
+                "13.4",
+                (
+                    "channel = grpc.insecure_channel(address, options=own)",
+                    "with grpc.insecure_channel(address, options=own) as channel:\n        ",
+                ),
+                ("stubs += [", "    stubs += ["),
+            ),
+            "The channel of a stub is closed: did a `with` close it?",
+        ),
+        (
+            spoilt(
+                "13.4",
+                (
+                    "channel = grpc.insecure_channel(address, options=own)",
+                    "with grpc.insecure_channel(address, options=own) as channel:\n            pass",
+                ),
+            ),
+            "A stub got a channel that is closed. Did a `with` close it",
         ),
         (
             spoilt("13.4", ("return stubs[:calls]", "return stubs[0]")),
