@@ -5,6 +5,7 @@ matters, the calls wait for events on the wire.
 """
 
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -14,6 +15,7 @@ from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, exp
 from teams_lib.wire import Conversation, Frame, WireTap
 
 import grpc
+from google.protobuf.message import DecodeError
 
 FRAME: Final = bytes.fromhex(
     "00 00 19 00 00 00 00 00 05 00 00 00 00 14 0a 07 53 65 61 74 74 6c 65 12 06 42 6f 73 74 6f 6e 20 82 01"
@@ -22,6 +24,9 @@ FRAME: Final = bytes.fromhex(
 
 OWN: Final = (("grpc.use_local_subchannel_pool", 1),)
 """Channels to one address share a connection unless told otherwise."""
+
+FORM: Final = re.compile(r"[0-9]+ (client|server) [A-Z_]+( END_STREAM)?")
+"""How exercise 08.2 writes a frame."""
 
 PATIENCE: Final = 1.5
 """Seconds that a check waits for what comes at once."""
@@ -73,6 +78,8 @@ def _(answer: Any) -> None:
         raise NotYet("`calls_before` should be a small number, such as 0.")
     if not isinstance(ends, bool):
         raise NotYet("`ends_its_half` should be True or False.")
+    if any(answer[key] is None for key in wanted):
+        raise NotYet("None is not a value of protobuf: what does a program read for a field that isn't there?")
     try:
         game = teams_pb2.GameResult(**{key: answer[key] for key in wanted[2:]})
     except (TypeError, ValueError) as error:
@@ -89,7 +96,7 @@ def _(answer: Any) -> None:
     where = next((i for i in order if sent[i : i + 1] != FRAME[i : i + 1]), None)
     if where is not None:
         raise NotYet(
-            f"I sent a frame with what you have read. As byte {where + 1} it has {_byte(sent, where)}, "
+            f"I sent a frame with what you have read. At offset {where}, counted from 0, it has {_byte(sent, where)}, "
             f"the recording has {_byte(FRAME, where)}."
         )
 
@@ -128,12 +135,18 @@ def _byte(data: bytes | bytearray, index: int) -> str:
 def _(answer: Any) -> None:
     if not isinstance(answer, (list, tuple)) or not all(isinstance(each, str) or each is ... for each in answer):
         raise NotYet('I expected a list of texts such as "1 client HEADERS".')
+    given = [" ".join(each.split()) if isinstance(each, str) else "…" for each in answer]
+    odd = next((each for each in given if each != "…" and not FORM.fullmatch(each)), None)
+    if odd is not None:
+        raise NotYet(
+            f"I can't read {odd!r}. The form is stream, sender and kind, with spaces between and the kind in capitals: "
+            '"1 client HEADERS", or "3 server HEADERS END_STREAM".'
+        )
     tap = _tap()
     stub = _stub(tap)
     stub.ReportGames(iter([GAME, GAME]), timeout=2)
     list(stub.ListTeams(teams_pb2.ListTeamsRequest(city_prefix="Z"), timeout=2))
     seen = [_named(frame) for frame in tap.decode().frames if frame.kind in ("HEADERS", "DATA")]
-    given = [" ".join(each.split()) if isinstance(each, str) else "…" for each in answer]
     same = next((i for i, pair in enumerate(zip(given, seen, strict=False)) if pair[0] != pair[1]), None)
     if same is not None:
         raise NotYet(
@@ -321,9 +334,9 @@ CASES: Final[tuple[tuple[str, Callable[[], Conversation], str], ...]] = (
     """,
     why="END_STREAM ends a half: the senders of these frames, in order, tell who ended first, or that nobody did.",
     hints=(
-        "For the first mistake, compare two lengths. A single call has a connection to itself, too, and that is fine.",
-        "For the others, collect of each call the senders of the frames that have `END_STREAM` in their `flags`.",
-        "Nobody in that list: no half-close. The server first: answered early. Look at every call, not only the first.",
+        "For the first mistake, compare the lengths of `talk.connections` and `talk.calls`. One call alone is fine.",
+        "Who ends a half sends `END_STREAM`. List, for each call, the senders of the frames that have it in `flags`.",
+        "What is in that list after a healthy call, in which order? What if nobody ended, or the server was first?",
     ),
 )
 def _(answer: Any) -> None:
@@ -413,6 +426,16 @@ def _(answer: Any) -> None:
         except TimeoutError:
             _require_request(said, tap)
             raise NotYet(f"I called {said}. It waited for more, and nothing more came.") from None
+        except DecodeError:
+            _require_request(said, tap)
+            long = isinstance(servicer, _LongWinded)
+            why = "the body comes in parts, and it's one message" if long else "the body begins with the prefix of gRPC"
+            raise NotYet(f"I called {said}. What you parse is not a TeamResponse: {why}.") from None
+        except KeyError as error:
+            if error.args not in (("grpc-status",), (b"grpc-status",)):
+                raise
+            why = "h2 gives names as bytes" if error.args[0] == "grpc-status" else "not all headers have it"
+            raise NotYet(f"I called {said}. Its headers have no {error.args[0]!r}: {why}.") from None
         _require_request(said, tap)
         expect_equal(call=said, expected=expected, got=tuple(got) if isinstance(got, list) else got)
 

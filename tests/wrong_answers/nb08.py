@@ -4,16 +4,23 @@ from tests.wrong_answers import spoilt
 
 WRONG = {
     "08.1": [
-        (spoilt("08.1", ('"calls_before": 2', '"calls_before": 4')), "As byte 9 it has 09, the recording has 05"),
-        (spoilt("08.1", ('"ends_its_half": False', '"ends_its_half": True')), "As byte 5 it has 01"),
-        (spoilt("08.1", ('"home_score": 0, "away_score": 130', '"home_score": 130, "away_score": 0')), "As byte 32"),
-        (spoilt("08.1", ("130", "33281")), "As byte 33 it has 81"),
-        (spoilt("08.1", ("130", "258")), "As byte 34 it has 02, the recording has 01"),
-        (spoilt("08.1", ('"Seattle"', '"Boston"')), "As byte 16 it has 06, the recording has 07"),
+        (
+            spoilt("08.1", ('"calls_before": 2', '"calls_before": 4')),
+            "At offset 8, counted from 0, it has 09, the recording has 05",
+        ),
+        (spoilt("08.1", ('"ends_its_half": False', '"ends_its_half": True')), "At offset 4, counted from 0, it has 01"),
+        (
+            spoilt("08.1", ('"home_score": 0, "away_score": 130', '"home_score": 130, "away_score": 0')),
+            "At offset 31, counted",
+        ),
+        (spoilt("08.1", ("130", "33281")), "At offset 32, counted from 0, it has 81"),
+        (spoilt("08.1", ("130", "258")), "At offset 33, counted from 0, it has 02, the recording has 01"),
+        (spoilt("08.1", ('"Seattle"', '"Boston"')), "At offset 15, counted from 0, it has 06, the recording has 07"),
         (spoilt("08.1", ("130", '"82 01"')), "I tried to make a GameResult of your reading"),
         (spoilt("08.1", ('"home_score": 0', '"home_score": ...')), "Still to be read: home_score"),
         (spoilt("08.1", ('"home_score": 0, ', "")), "I expected a dict with the keys"),
         (spoilt("08.1", ('"calls_before": 2', '"calls_before": None')), "should be a small number"),
+        (spoilt("08.1", ('"home_score": 0', '"home_score": None')), "None is not a value of protobuf"),
     ],
     "08.2": [
         (
@@ -43,6 +50,8 @@ WRONG = {
             "The first 10 frames agree with the recording, but nothing came after them",
         ),
         ('prediction = "1 client HEADERS"', "I expected a list of texts"),
+        (spoilt("08.2", ("client HEADERS", "client headers")), "I can't read '1 client headers'. The form is stream"),
+        (spoilt("08.2", ("DATA END_STREAM", "DATA, END_STREAM")), "I can't read '1 client DATA, END_STREAM'"),
     ],
     "08.3": [
         (
@@ -82,6 +91,19 @@ WRONG = {
             "on a server that refuses. Expected ('', '5'), but got ('', '')",
         ),
         (spoilt("08.4", ("body += event.data", "body = event.data")), "on a server whose answer takes several DATA"),
+        (spoilt("08.4", ("(body[5:])", "(body)")), "not a TeamResponse: the body begins with the prefix of gRPC"),
+        (
+            spoilt(
+                "08.4",
+                (
+                    "body += event.data",
+                    "nickname = nickname or teams_pb2.TeamResponse.FromString(event.data[5:]).nickname",
+                ),
+            ),
+            "on a server whose answer takes several DATA frames. What you parse is not a TeamResponse",
+        ),
+        (spoilt("08.4", ('.get(b"grpc-status", b"")', '["grpc-status"]')), "h2 gives names as bytes"),
+        (spoilt("08.4", ('.get(b"grpc-status", b"")', '[b"grpc-status"]')), "not all headers have it"),
         (
             "def raw_get_team(address, city):\n"
             "    with grpc.insecure_channel(address) as channel:\n"
