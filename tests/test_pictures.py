@@ -200,6 +200,13 @@ def test_labels_that_are_the_same_up_to_a_colon_have_one_colour() -> None:
     assert key == length == city != nickname
 
 
+def test_names_that_begin_with_a_colon_keep_their_own_colours() -> None:
+    _, *boxes = svg(byte_fields(bytes(2), [Field(0, 1, ":path"), Field(1, 2, ":status")])).iter(f"{NAME}rect")
+
+    path, status = [box.get("fill") for box in boxes]
+    assert path != status
+
+
 def test_bytes_that_are_not_drawn_are_counted() -> None:
     picture = byte_fields(b"\x0a", [Field(0, 1, "key")], more=999)
 

@@ -52,7 +52,7 @@ def byte_fields(
     Args:
         data: 1 to 384 bytes.
         fields: what the bytes are, without overlaps. Bytes of no field stay grey. Labels that are the same
-            up to a colon have the same colour: "city: key" and "city".
+            up to a colon and a space have the same colour: "city: key" and "city".
         title: a line above the drawing, and the first of the text.
         more: how many bytes come after these, which are not drawn.
         alt: replaces the alternative text, which otherwise repeats the text.
@@ -184,7 +184,7 @@ def _cover(size: int, fields: Sequence[Field]) -> list[Field]:
 
 def _group(field: Field) -> str:
     """Fields of one group have one colour."""
-    return field.label.partition(":")[0]
+    return field.label.partition(": ")[0]
 
 
 def _draw_callouts(card: Card, labels: Sequence[tuple[float, str]], y: float) -> float:
