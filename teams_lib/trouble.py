@@ -78,7 +78,8 @@ def explain(error: BaseException | str) -> Explanation:
 
     Returns:
         The entries of the index whose text the error holds, the most specific first; at most three. If there is none,
-        the explanation says so. Numbers, upper and lower case and line breaks may differ from the index.
+        the explanation says so. Numbers, upper and lower case and line breaks may differ from the index, and an "…" in
+        an entry stands for anything on the line. What an entry says is left out where a longer one says it, too.
 
     Raises:
         FileNotFoundError: the folder of the notebooks, which holds the index, is not beside teams_lib.
@@ -95,7 +96,14 @@ def explain(error: BaseException | str) -> Explanation:
     for entry in read_index():
         if entry.text and _pattern(entry.text).search(text):
             found.setdefault(entry.text, entry)  # the first notebook that shows it
-    return Explanation(text, tuple(sorted(found.values(), key=lambda entry: -len(entry.text))[:MOST]))
+    told: list[tuple[int, int]] = []  # the parts of the text that an entry explains
+    entries = []
+    for entry in sorted(found.values(), key=lambda entry: -len(entry.text)):
+        spans = [match.span() for match in _pattern(entry.text).finditer(text)]
+        if not all(any(first <= start and end <= last for first, last in told) for start, end in spans):
+            entries.append(entry)
+        told += spans
+    return Explanation(text, tuple(entries[:MOST]))
 
 
 @cache
@@ -144,7 +152,9 @@ def _text_of(error: BaseException | str) -> str:
     if isinstance(error, str):
         return error
     parts = [f"{type(error).__name__}: {error}"]
-    for name in ("code", "details", "debug_error_string"):  # what an RpcError adds; some have only a part of it
+    # What an RpcError adds; some have only a part of it. Not debug_error_string, which says the same, and which a stream
+    # that its own client ended would wait for in vain.
+    for name in ("code", "details"):
         method = getattr(error, name, None)
         if callable(method):
             parts.append(str(method()))
@@ -154,7 +164,7 @@ def _text_of(error: BaseException | str) -> str:
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
     """The text, whatever its numbers, its case and its line breaks."""
-    pattern = re.sub(r"\d+", r"\\d+", re.escape(" ".join(text.split())))
+    pattern = re.sub(r"\d+", r"\\d+", re.escape(" ".join(text.split()))).replace("…", ".*?")
     return re.compile(pattern.replace(r"\ ", r"\s+"), re.IGNORECASE)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -135,6 +136,19 @@ def test_explain_takes_an_error_that_was_caught(refused: grpc.RpcError) -> None:
     assert [entry.id for entry in explain(refused).entries] == ["start-order"]
 
 
+def test_explain_takes_the_error_of_a_stream_that_was_cancelled() -> None:
+    with BackgroundServer(TeamsServicer()) as server, grpc.insecure_channel(server.address) as channel:
+        stream = teams_pb2_grpc.TeamsStub(channel).ListTeams(teams_pb2.ListTeamsRequest(), timeout=5)
+        stream.cancel()
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream)
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(explain(caught.value).error), daemon=True)
+        thread.start()
+        thread.join(timeout=5)
+    assert "CANCELLED" in found[0], "its debug_error_string() never comes"
+
+
 def test_explain_takes_any_exception() -> None:
     error = ModuleNotFoundError("No module named 'roster_pb2'")
     assert [entry.id for entry in explain(error).entries] == ["generated-import"]
@@ -143,6 +157,17 @@ def test_explain_takes_any_exception() -> None:
 def test_explain_overlooks_numbers_case_and_line_breaks() -> None:
     pasted = "details = received MESSAGE\n   larger than max (8000000 vs. 1048576)".replace("details = ", "SERVER: ")
     assert "message-too-large" in [entry.id for entry in explain(pasted).entries]
+
+
+def test_a_connection_that_the_server_refuses_is_not_taken_for_a_server_that_is_down() -> None:
+    pasted = "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:10.0.0.7:443: Socket closed"
+    assert [entry.id for entry in explain(pasted).entries] == ["tls-door-shut"]
+
+
+def test_what_a_longer_entry_explains_is_told_apart_from_the_same_words_elsewhere() -> None:
+    pasted = "failed to connect to all addresses; last error: UNAVAILABLE: unix:/teams: Socket closed"
+    entries = explain(f"{pasted}\nlater: Stream removed (Socket closed)").entries
+    assert [entry.id for entry in entries] == ["tls-door-shut", "socket-closed"]
 
 
 def test_an_explanation_says_why_what_to_do_and_where(refused: grpc.RpcError) -> None:
