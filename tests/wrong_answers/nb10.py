@@ -2,27 +2,46 @@
 
 from tests.wrong_answers import spoilt
 
+# Pauses also when no time is left for it, and has no error to raise when it got no time at all.
+PAUSES_TOO_LONG = """
+def persistent(stub, city, seconds):
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            return stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=min(left, 0.2)).nickname
+        except grpc.RpcError as error:
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise
+            last = error
+        time.sleep(0.05)
+    raise last
+"""
+
 WRONG = {
     "10.1": [
         (
-            spoilt("10.1", ("min(context.time_remaining(), 2)", "context.time_remaining()")),
-            "The call to `teams` should get 2 seconds at most, but got 60.",
+            spoilt("10.1", ("min(context.time_remaining() - 0.3, 2)", "context.time_remaining() - 0.3")),
+            "The call to `teams` should get 2 seconds at most, but got 59.",
         ),
         (
-            spoilt("10.1", ("min(context.time_remaining(), 2)", "2")),
-            "It had 1.0 seconds left, but the call to `teams` got 2.0 seconds",
+            spoilt("10.1", (" - 0.3", "")),
+            "It had 1.0 seconds left, of which 0.3 are the gateway's, but the call to `teams` got 1.0 seconds",
         ),
         (
-            spoilt("10.1", ("min(context.time_remaining(), 2)", "min(context.time_remaining(), 5)")),
+            spoilt("10.1", ("min(context.time_remaining() - 0.3, 2)", "2")),
+            "but the call to `teams` got 2.0 seconds",
+        ),
+        (
+            spoilt("10.1", ("min(context.time_remaining() - 0.3, 2)", "min(context.time_remaining() - 0.3, 5)")),
             "should get 2 seconds at most, but got 5.0 seconds",
         ),
         (
-            spoilt("10.1", (", timeout=min(context.time_remaining(), 2)", "")),
+            spoilt("10.1", (", timeout=min(context.time_remaining() - 0.3, 2)", "")),
             "should get 2 seconds at most, but got no deadline",
         ),
         (
             "def passed_on(teams, request, context):\n"
-            "    left = context.time_remaining()\n"
+            "    left = context.time_remaining() - 0.3\n"
             "    return teams.GetTeam(request, timeout=left if left > 1e9 else min(left, 2))",
             "A caller with no deadline asked the gateway. The call to `teams` failed with DEADLINE_EXCEEDED",
         ),
@@ -105,7 +124,21 @@ WRONG = {
             "                raise\n"
             "        time.sleep(0.05)\n"
             "    raise last",
-            "0.4 seconds were allowed",
+            "0.3 seconds were allowed",
+        ),
+        (
+            PAUSES_TOO_LONG,
+            "Every attempt gets stuck. 0.3 seconds were allowed, and it paused although they were over",
+        ),
+        (
+            PAUSES_TOO_LONG.replace("sleep(0.05)", "sleep(min(0.05, max(deadline - time.monotonic(), 0)))"),
+            "0 seconds were allowed. I expected an attempt, and its error, but got UnboundLocalError",
+        ),
+        (
+            PAUSES_TOO_LONG.replace("sleep(0.05)", "sleep(min(0.05, max(deadline - time.monotonic(), 0)))").replace(
+                "    while", "    last = None\n    while"
+            ),
+            "0 seconds were allowed. I expected an attempt, and its error, but got TypeError",
         ),
     ],
     "10.4": [
@@ -117,7 +150,7 @@ WRONG = {
             "            request = teams_pb2.TeamRequest(city=city)\n"
             "            found[city] = stub.GetTeam(request, timeout=seconds).nickname\n"
             "    return found",
-            "I expected all 5 calls at the same time, but they never were",
+            "I expected all 8 calls at the same time, but they never were",
         ),
         (
             spoilt("10.4", ("call.cancel()", "pass")),
@@ -128,9 +161,22 @@ WRONG = {
             "instead of leaving that city out",
         ),
         (
-            spoilt("10.4", ("suppress(grpc.RpcError)", "suppress(grpc.RpcError, grpc.FutureTimeoutError)"))
-            .replace(", timeout=seconds", "")
-            .replace("call.result()", "call.result(timeout=seconds)"),
+            spoilt(
+                "10.4",
+                ("suppress(grpc.RpcError)", "suppress(grpc.RpcError, grpc.FutureTimeoutError)"),
+                ("timeout=seconds", "timeout=60"),
+                ("call.result()", "call.result(timeout=seconds)"),
+            ),
+            "they are for the whole page, not for each city",
+        ),
+        (
+            spoilt(
+                "10.4",
+                ("calls, found = {}, {}", "calls, found, end = {}, {}, time.monotonic() + seconds"),
+                ("suppress(grpc.RpcError)", "suppress(grpc.RpcError, grpc.FutureTimeoutError)"),
+                (", timeout=seconds", ""),
+                ("call.result()", "call.result(timeout=max(end - time.monotonic(), 0.01))"),
+            ),
             "a call had no timeout=",
         ),
         (
