@@ -152,8 +152,8 @@ def _text_of(error: BaseException | str) -> str:
     if isinstance(error, str):
         return error
     parts = [f"{type(error).__name__}: {error}"]
-    # What an RpcError adds; some have only a part of it. Not debug_error_string, which says the same, and which a stream
-    # that its own client ended would wait for in vain.
+    # What an RpcError adds; some have only a part of it. Not debug_error_string, which says the same, and which waits
+    # for ever on a stream that its own client has ended.
     for name in ("code", "details"):
         method = getattr(error, name, None)
         if callable(method):
