@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
+from unittest.mock import patch
 
 from teams_lib import League, TeamsServicer, teams_pb2, teams_pb2_grpc
 from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
@@ -57,8 +58,9 @@ class _Wordy(TeamsServicer):
     why="Whoever receives a message limits it, and the answer is received by the channel.",
     hints=(
         "The instrument is the text. Its first word says who is speaking: the client. What is it doing at that moment?",
-        "It receives. Notebook 06 has the option for that, `LIMIT` of this notebook is its name.",
-        "`grpc.max_send_message_length` limits what the client sends; the one that matters here is the other one.",
+        "It receives. What does the option in `connect` limit?",
+        "`grpc.max_send_message_length` limits what the client sends. The option that matters is called `LIMIT` in "
+        "this notebook.",
     ),
 )
 def _(answer: Any) -> None:
@@ -96,7 +98,8 @@ def _(answer: Any) -> None:
     hints=(
         "The instrument is the text: what was closed? Ask who closes it, and at which moment.",
         "The `with` block ends at `return`. Has anybody read a team by then?",
-        "Read the stream inside the block: into a list, or by `yield from`, which makes the function a generator.",
+        "The teams have to be read while the block runs. A function that yields stays in its block until it given "
+        "the last one.",
     ),
 )
 def _(answer: Any) -> None:
@@ -106,8 +109,17 @@ def _(answer: Any) -> None:
         clean_up(tap.close)
         request = teams_pb2.ListTeamsRequest(city_prefix=prefix)
         call = f"[team.city for team in teams_of(target, request)], for cities with {prefix!r}"
+        kept: list[grpc.Channel] = []  # a channel that nobody holds would close itself
+        make = grpc.insecure_channel
+
+        def keeping(*args: Any, make: Any = make, kept: list[grpc.Channel] = kept, **kwargs: Any) -> grpc.Channel:
+            kept.append(make(*args, **kwargs))
+            clean_up(kept[-1].close)
+            return kept[-1]
+
         try:
-            got = [team.city for team in called(answer, tap.address, request)]
+            with patch.object(grpc, "insecure_channel", keeping):
+                got = [team.city for team in called(answer, tap.address, request)]
         except grpc.RpcError as error:
             raise NotYet(f"I ran {call}, and the loop got {_said(error)}") from None
         expect_equal(call=call, expected=expected, got=got)
@@ -197,6 +209,20 @@ class _SlowLeague(League):
         return super().find(city)
 
 
+def _switching(servicer: Any) -> Any:
+    """The servicer, with a switch to the other thread after each line that stores something in it."""
+    kind = type(servicer)
+    both = threading.Barrier(2)
+
+    def store(self: Any, name: str, value: Any) -> None:
+        super(kind, self).__setattr__(name, value)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(PATIENCE / 3)
+
+    servicer.__class__ = type(kind.__name__, (kind,), {"__setattr__": store})
+    return servicer
+
+
 @exercise(
     "14.4",
     title="The answer to another question",
@@ -224,7 +250,7 @@ class _SlowLeague(League):
 )
 def _(answer: Any) -> None:
     league = _SlowLeague()
-    stub = _stub(serve(called(answer, league)).address)
+    stub = _stub(serve(_switching(called(answer, league))).address)
     cities = {"Chicago": "Jackals", "Boston": "Revolutionaries"}
     calls = {city: stub.GetTeam.future(teams_pb2.TeamRequest(city=city), timeout=3) for city in cities}
     answers = {city: call.result() for city, call in calls.items()}
@@ -271,6 +297,8 @@ def _(answer: Any) -> None:
         counted = sum(record.wins for record in servicer.league.standings())
         if counted < accepted:
             raise NotYet(f"I called {call}. It came back, but the server has not counted them all.")
+        if isinstance(got, teams_pb2.SeasonSummary):
+            raise NotYet(f"I called {call}. Expected {accepted}, but got the whole summary.")
         expect_equal(call=call, expected=accepted, got=got)
 
 
@@ -308,12 +336,12 @@ class _WarmingUp(TeamsServicer):
     hints=(
         'The instrument is `attempts(json.dumps(CONFIG))`, and then a comparison with `policy("Teams")`, which works.',
         "A broken value would be loud, so nobody has looked at these values. Under which key do they stand?",
-        "Keys of a service config are written in camelCase.",
+        "gRPC spells its keys like `maxAttempts`: no underscore, a capital for each further word. One key differs.",
     ),
 )
 def _(answer: Any) -> None:
     config = answer if isinstance(answer, str) else json.dumps(answer)
-    for refusals, expected in ((2, 3), (9, 4)):
+    for refusals, expected in ((9, 4), (2, 3)):
         servicer = _WarmingUp(refusals)
         address = serve(servicer).address
         stub = teams_pb2_grpc.TeamsStub(connect(address, options=[("grpc.service_config", config)]))
@@ -330,6 +358,13 @@ def _(answer: Any) -> None:
 
 
 # --- 14.7 -------------------------------------------------------------------------------------------------------------
+
+
+class _Renamed(League):
+    """Chicago's team has a new name."""
+
+    def find(self, city: str) -> Team | None:
+        return Team(city, "Gulls") if city == "Chicago" else super().find(city)
 
 
 @exercise(
@@ -360,16 +395,22 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     servicer = called(answer)
     servicer.stub = stub = _stub(serve(servicer, max_workers=1).address)
-    cities = {"Windy City": "Jackals", "Boston": "Revolutionaries", "Atlantis": "not a member"}
-    for city, nickname in cities.items():
+    cities = [("Windy City", "Jackals"), ("Boston", "Revolutionaries"), ("Atlantis", "not a member")]
+    for city, nickname in [*cities, ("Windy City", "Gulls")]:
+        if nickname == "Gulls":
+            servicer.league = _Renamed()
         what = f"I asked for {city}, of a server with one worker."
         try:
             got = stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=0.5).nickname
         except grpc.RpcError as error:
-            if "DEADLINE_EXCEEDED" in f"{error.code()} {error.details()}":
-                raise NotYet(f"{what} Half a second went by without an answer: DEADLINE_EXCEEDED.") from None
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                waits = "Half a second went by, and the handler still waits"
+                raise NotYet(f"{what} {waits}: DEADLINE_EXCEEDED.") from None
+            if "DEADLINE_EXCEEDED" in str(error.details()):
+                raise NotYet(f"{what} The handler made a call that nobody answered: DEADLINE_EXCEEDED.") from None
             raise NotYet(f"{what} It ended with {_said(error)}.") from None
-        expect_equal(call=f"GetTeam for {city}", expected=nickname, got=got)
+        renamed = ", after Chicago's team was renamed" if nickname == "Gulls" else ""
+        expect_equal(call=f"GetTeam for {city}{renamed}", expected=nickname, got=got)
 
 
 # --- 14.8 -------------------------------------------------------------------------------------------------------------
@@ -429,7 +470,7 @@ def _inside_a_loop(make: Callable[[], Any]) -> Any:
     hints=(
         "The instrument is the text: two loops. Find the line that makes the channel, and the loop in which it runs.",
         "Each `asyncio.run` makes a loop of its own, and closes it at the end. The channel is older than all of them.",
-        "Make the channel inside `ask`, with `async with`. (Or keep one loop in a thread, for many calls.)",
+        "`ask` runs in the loop of its call. A channel made there belongs to that loop, and must be closed there.",
     ),
     allow_threads=True,  # a loop of the client's own, or gRPC's poller
 )
@@ -445,6 +486,9 @@ def _(answer: Any) -> None:
         except RuntimeError as error:
             reason = str(error).rpartition("> ")[2].rstrip(".")  # without the coroutine, whose text has addresses
             raise NotYet(f"I called {call}. It raised RuntimeError: … {reason}.") from None
+        if asyncio.iscoroutine(got):
+            got.close()  # or Python warns, in the learner's cell, that nobody has awaited it
+            raise NotYet(f"I called {call}. Expected {cities[city]!r}, but got a coroutine.")
         expect_equal(call=call, expected=cities[city], got=got)
 
     for city in cities:

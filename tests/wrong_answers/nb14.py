@@ -45,6 +45,12 @@ WRONG = {
             "the connection is still open",
         ),
         (
+            "def teams_of(target, request):\n"
+            "    channel = grpc.insecure_channel(target)\n"
+            "    yield from teams_pb2_grpc.TeamsStub(channel).ListTeams(request, timeout=5)",
+            "The cities are right, but the connection is still open",
+        ),
+        (
             spoilt(
                 "14.2",
                 (
@@ -85,6 +91,23 @@ WRONG = {
         ),
         (
             "class CityServicer(TeamsServicer):\n"
+            "    def GetTeam(self, request, context):\n"
+            "        team = self.league.find(request.city)\n"
+            "        self.city = request.city\n"
+            '        nickname = team.nickname if team else "not a member"\n'
+            "        return teams_pb2.TeamResponse(city=self.city, nickname=nickname)",
+            "Both answers were for one and the same city",
+        ),
+        (
+            spoilt(
+                "14.4",
+                ("team = self.league.find(request.city)", "self.team = self.league.find(request.city)"),
+                ("team.nickname if team", "self.team.nickname if self.team"),
+            ),
+            "The nicknames were not those of Chicago and Boston",
+        ),
+        (
+            "class CityServicer(TeamsServicer):\n"
             "    lock = threading.Lock()\n\n"
             "    def GetTeam(self, request, context):\n"
             "        with self.lock:\n"
@@ -114,7 +137,7 @@ WRONG = {
         ),
         (
             "def report(stub, games):\n    return stub.ReportGames(iter(games), timeout=5)",
-            "with 1000 games. Expected 1000, but got accepted: 1000",
+            "with 1000 games. Expected 1000, but got the whole summary",
         ),
         (
             "def report(stub, games):\n    stub.ReportGames(iter(games), timeout=5)",
@@ -124,15 +147,15 @@ WRONG = {
     "14.6": [
         (
             spoilt("14.6", ('"retryPolicy"', '"RetryPolicy"')),
-            "Expected 3 attempts, but it got 1, and the caller UNAVAILABLE · warming up",
+            "Expected 4 attempts, but it got 1, and the caller UNAVAILABLE · warming up",
         ),
         (
             spoilt("14.6", ('"Teams"', '"teams.Teams"')),
-            "Expected 3 attempts, but it got 1",
+            "Expected 4 attempts, but it got 1",
         ),
         (
             spoilt("14.6", ('"maxAttempts": 4', '"maxAttempts": 2')),
-            "Expected 3 attempts, but it got 2",
+            "Expected 4 attempts, but it got 2",
         ),
         (
             spoilt("14.6", ('"maxAttempts": 4', '"maxAttempts": 5')),
@@ -146,11 +169,21 @@ WRONG = {
     "14.7": [
         (
             find("14.7").stub.replace("timeout=context.time_remaining()", "timeout=5"),
-            "Half a second went by without an answer: DEADLINE_EXCEEDED",
+            "Half a second went by, and the handler still waits: DEADLINE_EXCEEDED",
         ),
         (
             find("14.7").stub.replace("timeout=context.time_remaining()", "timeout=0.1"),
-            "Half a second went by without an answer: DEADLINE_EXCEEDED",
+            "The handler made a call that nobody answered: DEADLINE_EXCEEDED",
+        ),
+        (
+            spoilt(
+                "14.7",
+                (
+                    'request = teams_pb2.TeamRequest(city="Chicago")',
+                    'return teams_pb2.TeamResponse(city="Chicago", nickname="Jackals")',
+                ),
+            ),
+            "after Chicago's team was renamed. Expected 'Gulls', but got 'Jackals'",
         ),
         (
             spoilt("14.7", ('request = teams_pb2.TeamRequest(city="Chicago")', "pass")),
@@ -184,7 +217,7 @@ WRONG = {
         ),
         (
             spoilt("14.8", ("return asyncio.run(self.ask(city))", "return self.ask(city)")),
-            "Expected 'Jackals', but got <coroutine",
+            "Expected 'Jackals', but got a coroutine",
         ),
         (
             spoilt("14.8", ("async def ask", "def ask"), ("async with", "with"), ("await ", "")),
