@@ -10,7 +10,7 @@ from teams_lib.exercises._display import Note, Result
 from teams_lib.exercises._learner import check, hint, progress, reset_progress, solution
 from teams_lib.exercises._registry import Exercise, exercise, find, notebooks, of_notebook
 from teams_lib.exercises._runner import clean_up
-from teams_lib.exercises._serving import connect, serve
+from teams_lib.exercises._serving import connect, is_open, refuse_closed_channels, serve
 
 __all__ = [
     "Exercise",
@@ -25,9 +25,11 @@ __all__ = [
     "expect_equal",
     "find",
     "hint",
+    "is_open",
     "notebooks",
     "of_notebook",
     "progress",
+    "refuse_closed_channels",
     "reset_progress",
     "serve",
     "solution",

@@ -10,7 +10,17 @@ from typing import Any, Final
 from unittest import mock
 
 from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
+from teams_lib.exercises import (
+    NotYet,
+    called,
+    clean_up,
+    connect,
+    exercise,
+    expect_equal,
+    is_open,
+    refuse_closed_channels,
+    serve,
+)
 from teams_lib.wire import BlackHole, WireTap
 
 import grpc
@@ -33,30 +43,6 @@ def _record_channels() -> list[grpc.Channel]:
     replaced.start()
     clean_up(replaced.stop)
     return made
-
-
-def _is_open(channel: grpc.Channel) -> bool:
-    try:
-        channel.unary_unary("/Nobody/Nothing", bytes, bytes)(b"", timeout=0)
-    except ValueError:  # "Cannot invoke RPC on closed channel!"
-        return False
-    except grpc.RpcError:
-        pass
-    return True
-
-
-def _refuse_closed_channels() -> None:
-    """Have a stub on a closed channel raise an error: grpcio 1.85 ends the whole process instead."""
-    genuine: Any = teams_pb2_grpc.TeamsStub.__init__
-
-    def init(self: teams_pb2_grpc.TeamsStub, channel: object) -> None:
-        if isinstance(channel, grpc.Channel) and not _is_open(channel):
-            raise NotYet("A stub got a channel that is closed. Did a `with` close it before anybody could use it?")
-        genuine(self, channel)
-
-    replaced = mock.patch.object(teams_pb2_grpc.TeamsStub, "__init__", init)
-    replaced.start()
-    clean_up(replaced.stop)
 
 
 @exercise(
@@ -90,7 +76,7 @@ def _(answer: Any) -> None:
     nobody.bind(("127.0.0.1", 0))
     mute = socket.create_server(("127.0.0.1", 0))
     channels = _record_channels()
-    _refuse_closed_channels()
+    refuse_closed_channels()
     for door in (nobody, mute):
         clean_up(door.close)
     cases = (
@@ -110,7 +96,7 @@ def _(answer: Any) -> None:
             raise NotYet(f"I called {call}. The answer is right, and came too late.")
     if server.calls:
         raise NotYet("The answers are right, but the server has got a call: it may not have that method.")
-    if any(map(_is_open, channels)):
+    if any(map(is_open, channels)):
         raise NotYet("The answers are right, but a channel is still open.")
 
 
@@ -138,7 +124,7 @@ def _(answer: Any) -> None:
 def _(answer: Any) -> None:
     servers = [serve(TeamsServicer()) for _ in range(3)]
     _record_channels()
-    _refuse_closed_channels()
+    refuse_closed_channels()
     channel = called(answer, [server.address for server in servers])
     if not isinstance(channel, grpc.Channel):
         raise NotYet(f"I called spread with three addresses. Expected a channel, but got {channel!r}.")
@@ -317,7 +303,7 @@ class _Together(TeamsServicer):
     ),
 )
 def _(answer: Any) -> None:
-    _refuse_closed_channels()
+    refuse_closed_channels()
     for calls, lanes in ((5, 2), (4, 4)):
         what = f"stubs_for(address, {calls}, {lanes})"
         servicer = _Together(calls)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from teams_lib import League, TeamsServicer, teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, serve
+from teams_lib.exercises import NotYet, called, clean_up, connect, exercise, expect_equal, refuse_closed_channels, serve
 from teams_lib.league import Team
 from teams_lib.wire import WireTap
 
@@ -64,6 +64,7 @@ class _Wordy(TeamsServicer):
     ),
 )
 def _(answer: Any) -> None:
+    refuse_closed_channels()
     channel = called(answer, serve(_Wordy()).address)
     if not isinstance(channel, grpc.Channel):
         raise NotYet(f"I called connect(target). Expected a channel, but got {channel!r}.")

@@ -14,6 +14,16 @@ SLOPPY_ID = (
 WRONG = {
     "14.1": [
         (
+            spoilt(
+                "14.1",
+                (
+                    "return grpc.insecure_channel(target, options=options)",
+                    "with grpc.insecure_channel(target, options=options) as channel:\n        return channel",
+                ),
+            ),
+            "A stub got a channel that is closed",
+        ),
+        (
             spoilt("14.1", ("max_receive_message_length", "max_message_length")),
             "It ended with RESOURCE_EXHAUSTED · CLIENT: Received message larger than max (8000005 vs. 4194304)",
         ),
