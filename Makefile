@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+TOOLS := $(VENV)/tools-ready
 
-.PHONY: help venv lab test refresh check format bench lock
+.PHONY: help venv tools lab test refresh check format bench lock
 
 help:
 	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
 	@echo "make test       install, and run every test and every cell of every notebook"
-	@echo "make venv       install, and nothing else"
+	@echo "make venv       install what learners need, and nothing else"
 	@echo "for maintainers:"
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
 	@echo "make check      format, lint and types"
@@ -31,28 +32,38 @@ $(READY): requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+tools: $(TOOLS)
+
+$(TOOLS): $(READY) tools/requirements.txt
+	@echo "Installing what tests the course and maintains it (half a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@touch $@
+
 lab: venv
 	$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
 
-test: venv
+test: tools
 	$(BIN)/python -m pytest --nbval -n auto
 
-refresh: venv
+refresh: tools
 	$(BIN)/python -m tools.refresh $(NB)
 
-check: venv
+check: tools
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-format: venv
+format: tools
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-bench: venv
+bench: tools
 	$(BIN)/python -m tools.bench
 
-lock: venv
-	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --group dev --no-header --no-annotate \
-	  --output-file requirements.txt pyproject.toml
+# The smaller one follows the larger, so that both name the same versions.
+COMPILE := -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
+
+lock: tools
+	$(BIN)/python $(COMPILE) --group dev --output-file tools/requirements.txt
+	$(BIN)/python $(COMPILE) --group test --constraint tools/requirements.txt --output-file requirements.txt
 	echo "-e ." >> requirements.txt

@@ -13,36 +13,58 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-WANTED = [Requirement(line) for line in PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]]
+GROUPS = PROJECT["dependency-groups"]
+LEARNERS = [Requirement(line) for line in PROJECT["project"]["dependencies"] + GROUPS["test"]]
+MAINTAINERS = [Requirement(line) for line in GROUPS["dev"] if isinstance(line, str)]
 LINES = (ROOT / "requirements.txt").read_text().splitlines()
-PINNED = {canonicalize_name(pin.name): pin for pin in map(Requirement, LINES[:-1])}
+PINNED = [Requirement(line) for line in LINES[:-1]]
+TOOLS = [Requirement(line) for line in (ROOT / "tools" / "requirements.txt").read_text().splitlines()]
+
+
+def pinned(wanted: Requirement, pins: list[Requirement]) -> str:
+    """The version that is pinned for this Python and system."""
+    [pin] = [
+        pin
+        for pin in pins
+        if canonicalize_name(pin.name) == canonicalize_name(wanted.name)
+        if pin.marker is None or pin.marker.evaluate()
+    ]
+    [specifier] = pin.specifier
+    return specifier.version
 
 
 def test_requirements_end_with_the_course_itself() -> None:
     assert LINES[-1] == "-e ."
 
 
-@pytest.mark.parametrize("pin", PINNED.values(), ids=str)
+def test_maintainers_have_the_versions_that_learners_have() -> None:
+    assert set(map(str, PINNED)) <= set(map(str, TOOLS))
+
+
+@pytest.mark.parametrize("pin", TOOLS, ids=str)
 def test_every_requirement_is_pinned_to_one_version_without_an_address(pin: Requirement) -> None:
     assert re.fullmatch(r"==[\w.+!]+", str(pin.specifier))
     assert pin.url is None
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
+@pytest.mark.parametrize("wanted", LEARNERS, ids=str)
 def test_every_dependency_is_pinned_within_its_range(wanted: Requirement) -> None:
-    [pin] = PINNED[canonicalize_name(wanted.name)].specifier
-    assert wanted.specifier.contains(pin.version)
+    assert wanted.specifier.contains(pinned(wanted, PINNED))
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
+@pytest.mark.parametrize("wanted", MAINTAINERS, ids=str)
+def test_every_tool_is_pinned_within_its_range(wanted: Requirement) -> None:
+    assert wanted.specifier.contains(pinned(wanted, TOOLS))
+
+
+@pytest.mark.parametrize("wanted", LEARNERS, ids=str)
 def test_what_is_installed_is_what_is_pinned(wanted: Requirement) -> None:
-    [pin] = PINNED[canonicalize_name(wanted.name)].specifier
-    assert importlib.metadata.version(wanted.name) == pin.version
+    assert importlib.metadata.version(wanted.name) == pinned(wanted, PINNED)
 
 
 def test_every_dependency_has_a_reason_beside_it() -> None:
-    blocks = re.findall(r"(?:dependencies|dev) = \[\n(.*?)\n\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    blocks = re.findall(r"(?:dependencies|test|dev) = \[\n(.*?)\n\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
+    assert len(blocks) == 3
     for block in blocks:
         explained = False
         for line in block.splitlines():
@@ -53,7 +75,7 @@ def test_every_dependency_has_a_reason_beside_it() -> None:
 
 def test_code_generated_by_any_of_the_grpc_family_loads_on_grpcio() -> None:
     # Generated code refuses a grpcio that is older than its generator (notebook 02). Not every package has every patch.
-    family = {pin.name: Version(str(pin.specifier)[2:]) for pin in PINNED.values() if pin.name.startswith("grpcio")}
+    family = {pin.name: Version(str(pin.specifier)[2:]) for pin in PINNED if pin.name.startswith("grpcio")}
     assert family["grpcio-tools"] == family["grpcio"]
     assert {name for name, version in family.items() if version > family["grpcio"]} == set()
     assert {version.release[:2] for version in family.values()} == {family["grpcio"].release[:2]}
