@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Sequence
 
 from teams_lib.wire.frames import (
-    MAX_HEADER_LIST,
     PREFACE,
     Ciphertext,
     ContinuationFrame,
@@ -24,8 +23,8 @@ from teams_lib.wire.frames import (
     SettingsFrame,
     UnknownFrame,
     WindowUpdateFrame,
-    frames,
 )
+from teams_lib.wire.reader import MAX_HEADER_LIST, read_frames
 from teams_lib.wire.recording import Chunk, Recording, Sender
 
 import hpack
@@ -43,7 +42,7 @@ def recorded(*chunks: tuple[Sender, bytes]) -> Recording:
 def client(*sent: bytes | hf.Frame) -> list[Frame]:
     """What a client sent behind its preface and settings, decoded."""
     data = b"".join(each if isinstance(each, bytes) else each.serialize() for each in sent)
-    preface, settings, *rest = frames(recorded(("client", OPENING + data)))
+    preface, settings, *rest = read_frames(recorded(("client", OPENING + data)))
     assert (preface.kind, settings.kind) == ("PREFACE", "SETTINGS")
     return rest
 
@@ -66,7 +65,7 @@ def whats(found: Sequence[Frame]) -> list[str]:
 
 
 def test_a_client_begins_with_the_preface() -> None:
-    [preface] = frames(recorded(("client", PREFACE)))
+    [preface] = read_frames(recorded(("client", PREFACE)))
     assert isinstance(preface, Preface)
     assert repr(preface) == "PREFACE client → server, 24 bytes"
     assert (preface.offset, preface.length, preface.size) == (0, 24, 24)
@@ -74,7 +73,7 @@ def test_a_client_begins_with_the_preface() -> None:
 
 def test_every_frame_says_who_sent_it_when_and_where_it_stands() -> None:
     ping = hf.PingFrame(opaque_data=b"12345678").serialize()
-    *_, frame = frames(recorded(("client", OPENING + ping[:5]), ("client", ping[5:])))
+    *_, frame = read_frames(recorded(("client", OPENING + ping[:5]), ("client", ping[5:])))
     assert (frame.connection, frame.sender, frame.at, frame.offset) == (1, "client", 1.0, len(OPENING))
     assert (frame.raw, frame.size, frame.length) == (ping, 17, 8)
 
@@ -209,7 +208,7 @@ def test_the_end_of_a_direction_has_a_record() -> None:
         Chunk(1, "client", 1.0, end="closed"),
         Chunk(1, "server", 2.0, end="reset"),
     )
-    *_, closed, reset = frames(Recording(chunks))
+    *_, closed, reset = read_frames(Recording(chunks))
     assert isinstance(closed, End)
     assert (closed.kind, closed.offset, closed.raw) == ("CLOSED", len(OPENING), b"")
     assert repr(reset) == "RESET server → client"
@@ -218,7 +217,7 @@ def test_the_end_of_a_direction_has_a_record() -> None:
 def test_frames_come_in_the_order_in_which_their_last_byte_arrived() -> None:
     long, short = hf.DataFrame(1, b"x" * 100).serialize(), hf.PingFrame(opaque_data=b"12345678").serialize()
     server = hf.SettingsFrame().serialize()
-    found = frames(
+    found = read_frames(
         recorded(("client", OPENING), ("client", long[:50]), ("server", server + short), ("client", long[50:]))
     )
     assert [frame.kind for frame in found] == ["PREFACE", "SETTINGS", "SETTINGS", "PING", "DATA"]
@@ -226,8 +225,8 @@ def test_frames_come_in_the_order_in_which_their_last_byte_arrived() -> None:
 
 def test_the_borders_of_chunks_mean_nothing() -> None:
     data = OPENING + headers(1).serialize() + hf.DataFrame(1, b"abc").serialize()
-    whole = frames(recorded(("client", data)))
-    single = frames(recorded(*(("client", bytes([byte])) for byte in data)))
+    whole = read_frames(recorded(("client", data)))
+    single = read_frames(recorded(*(("client", bytes([byte])) for byte in data)))
     assert [(repr(frame), frame.offset, frame.raw) for frame in whole] == [
         (repr(frame), frame.offset, frame.raw) for frame in single
     ]
@@ -236,7 +235,7 @@ def test_the_borders_of_chunks_mean_nothing() -> None:
 def test_connections_do_not_mix() -> None:
     data = [OPENING, headers(1).serialize()]
     chunks = [Chunk(number, "client", 0.0, each) for each in data for number in (1, 2)]
-    assert [(frame.connection, frame.kind) for frame in frames(Recording(tuple(chunks)))] == [
+    assert [(frame.connection, frame.kind) for frame in read_frames(Recording(tuple(chunks)))] == [
         (1, "PREFACE"),
         (1, "SETTINGS"),
         (2, "PREFACE"),
@@ -332,7 +331,7 @@ def test_each_direction_has_a_table_of_headers_of_its_own() -> None:
         ask, answer = [*REQUEST, ("x-asked", "yes")], [(":status", "200"), ("x-answered", "yes")]
         chunks.append(("client", hf.HeadersFrame(stream, ours.encode(ask), flags=["END_HEADERS"]).serialize()))
         chunks.append(("server", hf.HeadersFrame(stream, theirs.encode(answer), flags=["END_HEADERS"]).serialize()))
-    found = [frame for frame in frames(recorded(*chunks)) if isinstance(frame, HeadersFrame)]
+    found = [frame for frame in read_frames(recorded(*chunks)) if isinstance(frame, HeadersFrame)]
     assert [frame.headers[-1].name for frame in found] == ["x-asked", "x-answered"] * 3
     assert len(found[4].block) < len(found[0].block)
 
@@ -343,7 +342,7 @@ def test_a_table_has_the_size_that_the_reader_announced_and_the_writer_acknowled
     first = hf.HeadersFrame(1, encoder.encode(REQUEST), flags=["END_HEADERS"]).serialize()
     encoder.header_table_size = size  # writes the new size into the next block, as it must
     second = hf.HeadersFrame(3, encoder.encode(REQUEST), flags=["END_HEADERS"]).serialize()
-    found = frames(
+    found = read_frames(
         recorded(
             ("client", OPENING),
             ("server", hf.SettingsFrame(settings={1: size}).serialize()),
@@ -430,12 +429,12 @@ def test_after_a_bad_frame_of_headers_none_can_be_read(bad: bytes) -> None:
     ],
 )
 def test_truncated_bytes_say_where(sent: bytes, what: str) -> None:
-    found = frames(recorded(("client", sent)))
+    found = read_frames(recorded(("client", sent)))
     assert whats(found) == [f"{what} of what the client sent"]
 
 
 def test_a_problem_of_the_end_comes_before_the_end() -> None:
-    found = frames(Recording((Chunk(1, "client", 0.0, OPENING + b"\0\0"), Chunk(1, "client", 1.0, end="reset"))))
+    found = read_frames(Recording((Chunk(1, "client", 0.0, OPENING + b"\0\0"), Chunk(1, "client", 1.0, end="reset"))))
     assert [frame.kind for frame in found] == ["PREFACE", "SETTINGS", "PROBLEM", "RESET"]
 
 
@@ -477,14 +476,14 @@ def test_a_continuation_of_nothing_is_a_problem() -> None:
     ],
 )
 def test_what_is_not_http2_says_what_it_looks_like(sender: Sender, sent: bytes, what: str) -> None:
-    found = frames(recorded((sender, sent), (sender, b"more of it")))
+    found = read_frames(recorded((sender, sent), (sender, b"more of it")))
     assert whats(found) == [f"{what}, at byte 0 of what the {sender} sent"]
     assert len(found) == 1
 
 
 @pytest.mark.parametrize(("sender", "missing"), [("client", "the connection preface"), ("server", "SETTINGS")])
 def test_a_recording_from_the_middle_says_so_and_is_read(sender: Sender, missing: str) -> None:
-    found = frames(recorded((sender, hf.DataFrame(5, b"abc").serialize() + hf.RstStreamFrame(5).serialize())))
+    found = read_frames(recorded((sender, hf.DataFrame(5, b"abc").serialize() + hf.RstStreamFrame(5).serialize())))
     assert [frame.kind for frame in found] == ["PROBLEM", "DATA", "RST_STREAM"]
     assert whats(found)[0].startswith(f"{missing} is missing: the recording begins in the middle of a connection")
 
@@ -496,7 +495,7 @@ def test_of_tls_only_the_records_are_seen() -> None:
         context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="teams.test").do_handshake()
     alert = bytes.fromhex("15 03 03 00 02 02 46")
     record = hello.read()
-    first, second, rest = frames(recorded(("client", record + record[:7]), ("server", alert)))[:3]
+    first, second, rest = read_frames(recorded(("client", record + record[:7]), ("server", alert)))[:3]
     assert isinstance(first, Ciphertext)
     assert isinstance(second, Ciphertext)
     assert (first.record, first.length) == ("handshake", len(record) - 5)
@@ -505,7 +504,7 @@ def test_of_tls_only_the_records_are_seen() -> None:
 
 
 def test_bytes_among_tls_records_that_are_none_end_the_reading() -> None:
-    found = frames(recorded(("server", bytes.fromhex("15 03 03 00 02 02 46") + b"nonsense"), ("server", b"more")))
+    found = read_frames(recorded(("server", bytes.fromhex("15 03 03 00 02 02 46") + b"nonsense"), ("server", b"more")))
     assert [frame.kind for frame in found] == ["CIPHERTEXT", "PROBLEM"]
     assert whats(found) == ["not a TLS record; nothing more is read, at byte 7 of what the server sent"]
 
@@ -516,4 +515,4 @@ def test_a_claim_of_a_large_frame_takes_no_memory() -> None:
 
 
 def test_an_empty_recording_has_no_frames() -> None:
-    assert frames(Recording()) == ()
+    assert read_frames(Recording()) == ()

@@ -12,7 +12,8 @@ from urllib.parse import unquote
 from teams_lib.wire import frames as http2
 from teams_lib.wire import recording as rec
 from teams_lib.wire.fields import Scalar, WireField, fields
-from teams_lib.wire.frames import DataFrame, Frame, Header, HeadersFrame, Part, Piece, Problem
+from teams_lib.wire.frames import DataFrame, Frame, Header, HeadersFrame, Part, Piece, Problem, counted
+from teams_lib.wire.reader import read_frames
 
 import grpc
 from google.protobuf import descriptor_pool, message_factory
@@ -219,8 +220,8 @@ class Call:
         what = [
             self.method or "a call whose beginning is not recorded",
             f"stream {self.stream}",
-            f"{len(self.requests)} request{'' if len(self.requests) == 1 else 's'}",
-            f"{len(self.responses)} response{'' if len(self.responses) == 1 else 's'}",
+            counted(len(self.requests), "request"),
+            counted(len(self.responses), "response"),
             self.status.name if self.status else f"ended by {self.end}" if self.end else "open",
         ]
         return f"<Call {', '.join(what)}>"
@@ -276,10 +277,10 @@ class Conversation:
 
     def __repr__(self) -> str:
         what = [
-            f"{len(self.connections)} connection{'' if len(self.connections) == 1 else 's'}",
+            counted(len(self.connections), "connection"),
             f"{len(self.frames)} frames",
-            f"{len(self.calls)} call{'' if len(self.calls) == 1 else 's'}",
-            f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}" if self.problems else "",
+            counted(len(self.calls), "call"),
+            counted(len(self.problems), "problem") if self.problems else "",
         ]
         return f"<Conversation: {', '.join(filter(None, what))}>"
 
@@ -301,7 +302,7 @@ def decode(recording: rec.Recording, pool: DescriptorPool | None = None) -> Conv
 
     Source: RFC 9113; RFC 7541; gRPC over HTTP2
     """
-    frames = http2.frames(recording)
+    frames = read_frames(recording)
     methods = _Methods(pool or descriptor_pool.Default())
     streams: dict[tuple[int, int], _Stream] = {}
     last_streams: dict[int, int] = {}  # by connection: the lowest that a GOAWAY of the server named
