@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+from tests import checkout
 from tools import refresh, series
 
 import pytest
@@ -118,3 +119,15 @@ def test_a_notebook_outside_the_series_is_told_what_it_lacks(
     (tmp_path / name).write_text(series.dump(notebook), encoding="utf-8")
     with pytest.raises(series.SeriesError, match=message):
         series.read_series(tmp_path)
+
+
+def test_an_incomplete_entry_of_the_trouble_index_is_named_before_anything_runs(tmp_path: Path) -> None:
+    folder = checkout.copy(tmp_path)
+    path = next((folder / "notebooks").glob("01_*.ipynb"))
+    notebook = series.load(path)
+    notebook.cells[3].metadata["trouble"] = [{"id": "half", "text": "an error text"}]
+    path.write_text(series.dump(notebook), encoding="utf-8")
+    shown = checkout.run(folder, "tools.refresh")
+    assert shown.returncode == 1
+    assert shown.stderr.startswith(f"{path.name}: an entry of `trouble` has an id, a text or a symptom, a cause, a mend")
+    assert len(shown.stderr.splitlines()) == 1

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
@@ -187,32 +188,60 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if anything would change")
     options = parser.parse_args(arguments)
     try:
-        return _refresh_all(set(options.numbers), options.check)
+        outcome = refresh(options.numbers, options.check)
     except series.SeriesError as error:
         _report(str(error))
         return 1
+    return int(bool(outcome.broken) or (options.check and outcome.changed))
 
 
-def _refresh_all(numbers: set[int], check: bool) -> int:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of refreshing."""
+
+    changed: bool
+    """Whether a file has changed, or would have."""
+    broken: dict[str, str]
+    """The notebooks that did not run to their end, which stay as they were: file name to what broke."""
+
+
+def refresh(chosen: Iterable[int] = (), check: bool = False) -> Outcome:
+    """Run notebooks and store them; the others get their bars, and README.md and errors.md what is made of them all.
+
+    Args:
+        chosen: the numbers of the notebooks to run; without any, all.
+        check: write nothing.
+
+    Returns:
+        What has changed and what is broken. One line a notebook goes to stderr meanwhile.
+
+    Raises:
+        SeriesError: a notebook lacks something that the series needs; nothing has run.
+    """
+    numbers = set(chosen)
     entries = series.read_series()
+    try:
+        index = trouble.read_index()
+    except ValueError as error:
+        raise series.SeriesError(str(error)) from error
     if unknown := numbers - {entry.number for entry in entries}:
         raise series.SeriesError(
             f"no notebook has the number {', '.join(f'{number:02}' for number in sorted(unknown))}"
         )
     readme = series.README.read_text(encoding="utf-8")
     changed = _store(series.README, readme, series.generate_readme(readme, entries), check)
-    broken = False
-    for index, entry in enumerate(entries):
+    broken = {}
+    for place, entry in enumerate(entries):
         stored = series.load(entry.path)
         notebook = copy.deepcopy(stored)
-        series.generate_cells(notebook, entries, index)
+        series.generate_cells(notebook, entries, place)
         started = time.monotonic()
         if not numbers or entry.number in numbers:
             before = copy.deepcopy(notebook)
             try:
                 execute(notebook, entry.path.parent)
             except BrokenCellError as error:
-                broken = True
+                broken[entry.path.name] = str(error)
                 _report(f"{entry.path.name}: {error}\n")
                 continue
             normalise(notebook, entry.number)
@@ -223,8 +252,8 @@ def _refresh_all(numbers: set[int], check: bool) -> int:
         text = entry.path.read_text(encoding="utf-8")
         changed |= _store(entry.path, text, series.dump(notebook), check)
     page = series.ERRORS.read_text(encoding="utf-8") if series.ERRORS.exists() else ""
-    changed |= _store(series.ERRORS, page, series.errors_page(trouble.read_index()), check)
-    return int(broken or (check and changed))
+    changed |= _store(series.ERRORS, page, series.errors_page(index), check)
+    return Outcome(changed, broken)
 
 
 def _difference(stored: NotebookNode, notebook: NotebookNode) -> str:
