@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import importlib.metadata
 import math
 import os
 import re
@@ -23,6 +24,7 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
+from packaging.utils import canonicalize_name
 
 SVG = "image/svg+xml"
 PATHS = sorted(series.NOTEBOOKS.glob("*.ipynb"))
@@ -469,6 +471,18 @@ def imports(cell: NotebookNode) -> list[str]:
     for node in sorted(nodes, key=lambda node: node.lineno):
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
     return [name.split(".")[0] for name in names]
+
+
+LEARNERS = {line.partition("==")[0] for line in (series.ROOT / "requirements.txt").read_text("utf-8").splitlines()}
+
+
+@each_notebook
+def test_a_cell_uses_nothing_that_only_maintainers_install(path: Path) -> None:
+    run = {name for cell in code_cells(path) for name in re.findall(r'"-m", "(\w+)', cell.source)}
+    packages = importlib.metadata.packages_distributions()
+    modules = run | {name for cell in code_cells(path) for name in imports(cell)} - {"teams_lib"}
+    homes = {name: {canonicalize_name(package) for package in packages.get(name, [])} for name in sorted(modules)}
+    assert {name: home for name, home in homes.items() if home and not home & LEARNERS} == {}
 
 
 @each_notebook
