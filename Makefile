@@ -1,17 +1,18 @@
-# make lab · make test · make refresh [NB=03] · make check · make bench · make lock       needs Python >= 3.11 and make only
+# make lab · make test · make refresh [NB=03] · make check · make offline · make bench · make lock       needs Python >= 3.11 and make only
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools-ready
 
-.PHONY: help venv tools lab test refresh check format bench lock
+.PHONY: help venv tools lab test offline refresh check format bench lock
 
 help:
 	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
 	@echo "make test       install, and run every test and every cell of every notebook"
 	@echo "make venv       install what learners need, and nothing else"
 	@echo "for maintainers:"
+	@echo "make offline    make test, without a network, and an error if anything asks for one (Linux)"
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
 	@echo "make check      format, lint and types"
 	@echo "make bench      what BackgroundServer and the tap cost, and how fast recordings are decoded"
@@ -44,6 +45,9 @@ lab: venv
 
 test: tools
 	$(BIN)/python -m pytest --nbval -n auto
+
+offline: tools
+	$(BIN)/python -m tools.offline $(MAKE) test
 
 refresh: tools
 	$(BIN)/python -m tools.refresh $(NB)

@@ -27,6 +27,7 @@ from nbformat import NotebookNode
 from packaging.utils import canonicalize_name
 
 SVG = "image/svg+xml"
+ACTIVE = ("text/html", SVG, "application/javascript", "text/markdown")
 PATHS = sorted(series.NOTEBOOKS.glob("*.ipynb"))
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 whole_series = pytest.mark.skipif(not PATHS, reason="there are no notebooks yet")
@@ -212,6 +213,35 @@ def test_outputs_are_the_same_on_every_machine_and_every_day(path: Path) -> None
         if found(text)
     }
     assert findings == {}
+
+
+LOADED = re.compile(
+    r"(?:(?<![\w:-])(?!xmlns)[\w:-]+=[\"']?|\burl\([\"']?|\b(?:import|from|fetch)\b[\s(]*[\"'])(?:https?:)?//[^\"')\s>]+"
+)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        "<img src='//cdn.example/x.png'>",
+        '<link rel="stylesheet" href="http://cdn.example/x.css">',
+        '<image xlink:href="https://cdn.example/x.png"/>',
+        "<style>@import url(https://cdn.example/x.css);</style>",
+        '<style>@import "https://cdn.example/x.css";</style>',
+        "import draw from 'https://cdn.example/x.js';",
+        'await import("https://cdn.example/x.js")',
+    ],
+)
+def test_what_an_output_would_load_from_the_web_is_found(output: str) -> None:
+    assert LOADED.search(output)
+
+
+@each_notebook
+def test_outputs_load_nothing_from_the_web(path: Path) -> None:
+    shown = [data for cell in code_cells(path) for output in cell.outputs for data in output.get("data", {}).items()]
+    loaded = [LOADED.findall(text) for mime, data in shown if mime in ACTIVE for text in strings(data)]
+    assert [text for found in loaded for text in found] == []
 
 
 @each_notebook

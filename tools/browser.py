@@ -13,8 +13,15 @@ MISSING: Final = (
     "no browser was found: `apt install chromium` on Debian, "
     "or `playwright install chromium` in the environment of the course"
 )
-# A browser that looks for updates and the like asks for hosts outside.
-QUIET: Final = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+# What a browser asks for by itself; what a page asks for must stay to be seen (tools/offline.py).
+OWN_HOSTS: Final = ("update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com")
+QUIET: Final = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    f"--host-resolver-rules={', '.join(f'MAP {host} ~NOTFOUND' for host in OWN_HOSTS)}",
+)
 
 
 class NoBrowserError(RuntimeError):
