@@ -39,7 +39,7 @@ def test_a_command_that_asks_for_nothing_ends_as_it_would_anywhere() -> None:
 
 ASK = """
 import contextlib, socket
-for host in ("192.0.2.7", "2001:db8:1::7", "teams.example"):
+for host in ("198.51.100.7", "2001:db8:1::7", "teams.example"):
     with contextlib.suppress(OSError):
         socket.create_connection((host, 443), timeout=0.2)
 """
@@ -49,7 +49,11 @@ def test_addresses_and_names_that_are_asked_for_are_named_and_fail_the_run() -> 
     run = offline(sys.executable, "-c", ASK)
     assert run.returncode == 1
     listed = run.stderr.partition("It asked for what is outside this machine:")[2]
-    for what in ("TCP 192.0.2.7:443", "TCP [2001:db8:1::7]:443", "UDP 192.0.2.53:53, the address of 'teams.example'"):
+    for what in (
+        "TCP 198.51.100.7:443",
+        "TCP [2001:db8:1::7]:443",
+        "UDP 192.0.2.53:53, the address of 'teams.example'",
+    ):
         assert f"{what}, by {sys.executable} -c" in listed
 
 
