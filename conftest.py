@@ -27,6 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # A machine that writes no .pyc files would hide a module that Python takes for unchanged.
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy", "PYTHONDONTWRITEBYTECODE"):
         environment.delenv(name, raising=False)
+    # Files and programs whose encoding is left to the system are misread on Windows: pyproject makes that an error in
+    # our code, in the workers of pytest-xdist, which start with these. Other programs, kernels too, say nothing.
+    environment.setenv("PYTHONWARNDEFAULTENCODING", "1")
+    environment.setenv("PYTHONWARNINGS", "ignore::EncodingWarning")
     progress = stack.enter_context(TemporaryDirectory(prefix="teams-progress-", ignore_cleanup_errors=True))
     environment.setenv("TEAMS_PROGRESS_DIR", progress)
     config.stash[PROGRESS] = Path(progress)

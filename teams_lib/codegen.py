@@ -71,7 +71,8 @@ def compile_protos(source: Path = PROTOBUFS, out: Path = PACKAGE.parent, package
             *(f"{virtual}/{proto.name}" if virtual else proto.name for proto in protos),
         ],
         capture_output=True,
-        text=True,
+        encoding="utf-8",  # protoc's, whatever the system's is
+        errors="replace",
     )
     if run.returncode:
         raise CodegenError(run.stderr.strip())

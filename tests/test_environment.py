@@ -32,7 +32,7 @@ UNSET = ["http_proxy", "https_proxy", "no_proxy", "no_grpc_proxy", "GRPC_VERBOSI
 def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     inherited = {key: value for key, value in os.environ.items() if key not in UNSET}
     return subprocess.run(
-        [sys.executable, "-c", program], env=inherited | variables, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", program], env=inherited | variables, capture_output=True, encoding="utf-8", timeout=30
     )
 
 

@@ -335,7 +335,9 @@ def test_an_svg_needs_no_matplotlib() -> None:
         print("matplotlib" in sys.modules, "PIL" in sys.modules)
     """
 
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False False\n"
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8").stdout == "False False\n"
+    )
 
 
 def _any(value: object) -> Any:

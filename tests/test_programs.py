@@ -20,7 +20,7 @@ CLIENT = [sys.executable, "-m", "teams_lib.client"]
 @contextmanager
 def running_server(host: str = LOOPBACK) -> Iterator[tuple[subprocess.Popen[str], IO[str], str]]:
     command = [*SERVER, "--port", "0", "--host", host]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8") as process:
         assert process.stdout is not None
         greeting = process.stdout.readline()
         found = re.fullmatch(r"Teams server listens on (\S+:\d+)\. Ctrl-C stops it\.\n", greeting)
@@ -32,7 +32,7 @@ def running_server(host: str = LOOPBACK) -> Iterator[tuple[subprocess.Popen[str]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30)
 
 
 def test_the_client_prints_a_line_for_each_city_and_the_server_each_calls_metadata() -> None:

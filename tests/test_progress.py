@@ -81,7 +81,7 @@ def test_two_processes_can_solve_at_once(folder: Path) -> None:
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         for name in ("01", "02")
     ]

@@ -12,13 +12,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS = PROJECT["dependency-groups"]
 LEARNERS = [Requirement(line) for line in PROJECT["project"]["dependencies"] + GROUPS["test"]]
 MAINTAINERS = [Requirement(line) for line in GROUPS["dev"] if isinstance(line, str)]
-LINES = (ROOT / "requirements.txt").read_text().splitlines()
+LINES = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
 PINNED = [Requirement(line) for line in LINES[:-1]]
-TOOLS = [Requirement(line) for line in (ROOT / "tools" / "requirements.txt").read_text().splitlines()]
+TOOLS = [Requirement(line) for line in (ROOT / "tools" / "requirements.txt").read_text(encoding="utf-8").splitlines()]
 
 
 def pinned(wanted: Requirement, pins: list[Requirement]) -> str:
@@ -63,7 +63,9 @@ def test_what_is_installed_is_what_is_pinned(wanted: Requirement) -> None:
 
 
 def test_every_dependency_has_a_reason_beside_it() -> None:
-    blocks = re.findall(r"(?:dependencies|test|dev) = \[\n(.*?)\n\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"(?:dependencies|test|dev) = \[\n(.*?)\n\]", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.DOTALL
+    )
     assert len(blocks) == 3
     for block in blocks:
         explained = False
@@ -82,15 +84,15 @@ def test_code_generated_by_any_of_the_grpc_family_loads_on_grpcio() -> None:
 
 
 def test_environment_yml_takes_python_and_pip_from_conda_and_the_rest_from_requirements() -> None:
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     python, pip, rest = environment["dependencies"]
     assert python == "python" + PROJECT["project"]["requires-python"]
     assert pip == "pip"
     assert rest == {"pip": ["-r requirements.txt"]}
-    assert environment["name"] in (ROOT / "README.md").read_text()
+    assert environment["name"] in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_names_every_make_target_that_it_promises() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^ {4})make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^ {4})make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"lab", "test", "refresh", "check"} <= named <= targets

@@ -247,7 +247,7 @@ server = BackgroundServer(Stuck()).start()
 call = teams_pb2_grpc.TeamsStub(grpc.insecure_channel(server.address)).{call}
 print(begun.wait(10))
 """
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=30)
         assert (run.stdout, run.stderr, run.returncode) == ("True\n", "", 0)
 
 

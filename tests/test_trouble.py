@@ -215,6 +215,6 @@ def test_without_notebooks_explain_says_where_its_index_is(tmp_path: Path) -> No
 )
 def test_an_incomplete_entry_is_refused(tmp_path: Path, entry: dict[str, str]) -> None:
     cell = {"cell_type": "code", "source": [], "metadata": {"trouble": [entry]}}
-    (tmp_path / "01_sample.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "01_sample.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"01_sample\.ipynb: an entry of `trouble` has"):
         read_index(tmp_path)

@@ -182,7 +182,7 @@ def test_matplotlib_is_not_imported() -> None:
         print("matplotlib" in sys.modules)
     """
 
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8").stdout == "False\n"
 
 
 @pytest.mark.parametrize("draw", [draw_messages, draw_frames, draw_streams])

@@ -397,7 +397,9 @@ channel = grpc.insecure_channel(tap.address)
 follow = teams_pb2_grpc.TeamsStub(channel).GetTeam(teams_pb2.TeamRequest(city="Boston"), timeout=10)
 print(follow.nickname)
 """
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=30, check=False
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, "Revolutionaries\n", "")
 
 

@@ -21,8 +21,10 @@ OLD_BYTES: Final = bytes.fromhex("0a06426f73746f6e1208426179205061726b1888a40120
 
 
 def _python(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-B", *arguments]
+    # protoc writes UTF-8; Python may write in another encoding, but then only paths differ, which are not shown.
     run = subprocess.run(
-        [sys.executable, "-B", *arguments], cwd=folder, capture_output=True, text=True, timeout=3, check=False
+        command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=3, check=False
     )
     return run.stderr.strip() if run.returncode else ""
 
@@ -213,10 +215,13 @@ def _(answer: Any) -> None:
         package.mkdir(parents=True)
         for each in (package, package.parent):
             (each / "__init__.py").touch()
-        (protobufs / "player.proto").write_text('syntax = "proto3";\nmessage Player { string name = 1; }\n')
+        (protobufs / "player.proto").write_text(
+            'syntax = "proto3";\nmessage Player { string name = 1; }\n', encoding="utf-8"
+        )
         (protobufs / "roster.proto").write_text(
             'syntax = "proto3";\nimport "club/wire/player.proto";\n'
-            "service Roster { rpc Find(Player) returns (Player); }\n"
+            "service Roster { rpc Find(Player) returns (Player); }\n",
+            encoding="utf-8",
         )
         complaint = _python(folder, "-m", "grpc_tools.protoc", *answer)
         if complaint:
