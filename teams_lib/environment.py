@@ -14,8 +14,16 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
+
+def _quoted(program: str, windows: bool = os.name == "nt") -> str:
+    """The path of a program as a terminal takes it: with spaces, in quotes, and for PowerShell behind an ampersand."""
+    if " " not in program:
+        return program
+    return f'& "{program}"' if windows else f'"{program}"'
+
+
 # With the kernel's own Python: that another one was installed into is the commonest mistake.
-INSTALL: Final = f'"{sys.executable}" -m pip install -r requirements.txt'
+INSTALL: Final = f"{_quoted(sys.executable)} -m pip install -r requirements.txt"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 RESTART: Final = "then restart the kernel (menu Kernel, Restart Kernel)"
 
@@ -98,7 +106,7 @@ def _python() -> Finding:
     return Finding(
         what,
         f"This kernel runs Python {sys.version_info[0]}.{sys.version_info[1]}; the course needs 3.11 or newer.",
-        "Install a newer Python, remove the folder .venv, and run: make PYTHON=python3.12 lab",
+        "Install a newer Python, remove the folder .venv, and install the course again, as its README.md says.",
     )
 
 

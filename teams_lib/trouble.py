@@ -91,7 +91,8 @@ def explain(error: BaseException | str) -> Explanation:
         The course does not know this error: 'no such thing'.
         Look for a shorter part of it in errors.md.
     """
-    text = _text_of(error)
+    # On Windows gRPC has other words for the same end.
+    text = _text_of(error).replace("End of TCP stream", "Socket closed")
     found: dict[str, Entry] = {}
     for entry in read_index():
         if entry.text and _pattern(entry.text).search(text):

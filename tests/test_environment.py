@@ -26,11 +26,11 @@ try:
 except RuntimeError:
     print("refused")
 """
-UNSET = ["http_proxy", "https_proxy", "no_proxy", "no_grpc_proxy", "GRPC_VERBOSITY"]
+UNSET = ["http_proxy", "https_proxy", "no_proxy", "no_grpc_proxy", "grpc_verbosity"]  # on Windows in upper case
 
 
 def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    inherited = {key: value for key, value in os.environ.items() if key not in UNSET}
+    inherited = {key: value for key, value in os.environ.items() if key.lower() not in UNSET}
     return subprocess.run(
         [sys.executable, "-c", program], env=inherited | variables, capture_output=True, encoding="utf-8", timeout=30
     )
@@ -57,7 +57,7 @@ def test_the_c_core_logs_nothing_that_reaches_python_as_an_exception_anyway() ->
 def test_the_c_core_logs_when_the_reader_asks_for_it() -> None:
     shown = run(BIND_TWICE, GRPC_VERBOSITY="ERROR")
     assert shown.stdout == "refused\n"
-    assert "Address already in use" in shown.stderr
+    assert "Failed to add port to server" in shown.stderr  # and then the words of the system
 
 
 def test_importing_the_package_alone_does_not_import_grpc() -> None:
@@ -69,7 +69,7 @@ def test_a_name_that_teams_lib_does_not_have_is_an_attribute_error() -> None:
     assert stderr.endswith("AttributeError: module 'teams_lib' has no attribute 'Nothing'\n")
 
 
-INSTALL = f'"{sys.executable}" -m pip install -r requirements.txt'
+INSTALL = environment.INSTALL
 
 
 class TestTheCheck:
@@ -87,11 +87,23 @@ class TestTheCheck:
             "All is well."
         )
 
+    @pytest.mark.parametrize(
+        ("python", "windows", "typed"),
+        [
+            ("/course/.venv/bin/python", False, "/course/.venv/bin/python"),
+            ("/my course/.venv/bin/python", False, '"/my course/.venv/bin/python"'),
+            (r"D:\course\.venv\Scripts\python.exe", True, r"D:\course\.venv\Scripts\python.exe"),
+            (r"D:\my course\.venv\Scripts\python.exe", True, r'& "D:\my course\.venv\Scripts\python.exe"'),
+        ],
+    )
+    def test_the_way_out_can_be_typed_into_a_terminal(self, python: str, windows: bool, typed: str) -> None:
+        assert environment._quoted(python, windows) == typed
+
     def test_an_old_python_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(environment.sys, "version_info", (3, 9, 1))
         assert wrong() == [
             "This kernel runs Python 3.9; the course needs 3.11 or newer.",
-            "Install a newer Python, remove the folder .venv, and run: make PYTHON=python3.12 lab",
+            "Install a newer Python, remove the folder .venv, and install the course again, as its README.md says.",
         ]
 
     def test_packages_that_are_missing_or_of_another_version_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,14 @@ def test_a_connection_that_the_server_refuses_is_not_taken_for_a_server_that_is_
     assert [entry.id for entry in explain(pasted).entries] == ["tls-door-shut"]
 
 
+def test_what_grpc_says_in_other_words_on_windows_is_found_too() -> None:
+    assert [entry.id for entry in explain("UNAVAILABLE · Stream removed (End of TCP stream)").entries] == [
+        "socket-closed"
+    ]
+    pasted = "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:10.0.0.7:443: End of TCP stream"
+    assert [entry.id for entry in explain(pasted).entries] == ["tls-door-shut"]
+
+
 def test_what_a_longer_entry_explains_is_told_apart_from_the_same_words_elsewhere() -> None:
     pasted = "failed to connect to all addresses; last error: UNAVAILABLE: unix:/teams: Socket closed"
     entries = explain(f"{pasted}\nlater: Stream removed (Socket closed)").entries
