@@ -264,7 +264,7 @@ class TestEnds:
                 assert receive(client) == b""
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 server.close()
-                with pytest.raises((ConnectionResetError, BrokenPipeError)):
+                with pytest.raises(ConnectionError):  # which one depends on the system
                     fill(client)
 
     def test_a_server_that_is_gone_resets_the_client_and_the_tap_goes_on(self) -> None:
