@@ -129,5 +129,7 @@ def test_an_incomplete_entry_of_the_trouble_index_is_named_before_anything_runs(
     path.write_text(series.dump(notebook), encoding="utf-8")
     shown = checkout.run(folder, "tools.refresh")
     assert shown.returncode == 1
-    assert shown.stderr.startswith(f"{path.name}: an entry of `trouble` has an id, a text or a symptom, a cause, a mend")
+    assert shown.stderr.startswith(
+        f"{path.name}: an entry of `trouble` has an id, a text or a symptom, a cause, a mend"
+    )
     assert len(shown.stderr.splitlines()) == 1
