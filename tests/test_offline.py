@@ -64,7 +64,7 @@ def test_the_test_whose_program_asked_is_named(tmp_path: Path) -> None:
     run = offline(sys.executable, "-m", "pytest", "-n", "1", "--rootdir", os.fspath(tmp_path), os.fspath(tmp_path))
     assert "1 passed" in run.stdout
     assert run.returncode == 1
-    assert ", in test_it.py::test_that_asks" in run.stderr
+    assert " in test_it.py::test_that_asks" in run.stderr
 
 
 def test_where_namespaces_are_refused_the_way_out_is_named(tmp_path: Path) -> None:

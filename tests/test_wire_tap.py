@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 from teams_lib import BackgroundServer, TeamsServicer, teams_pb2, teams_pb2_grpc
 from teams_lib.server import NotRunningError
@@ -415,6 +416,9 @@ class TestServersThatCannotBeTapped:
         with pytest.raises(ValueError, match=r'is not an address to tap.*"host:port"'):
             WireTap(address)
 
-    def test_a_host_that_is_not_known(self) -> None:
+    def test_a_host_that_is_not_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # What a name server says, without asking one.
+        unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=unknown))
         with pytest.raises(ValueError, match="is not known here"):
             WireTap("nowhere.invalid:50051")

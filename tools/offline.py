@@ -92,8 +92,8 @@ def asker(port: int) -> str:
         titles = [" ".join(" ".join(each.cmdline()).split()) for each in (process, *process.parents())]
     except (StopIteration, psutil.Error):
         return "a program that has ended"
-    tests = [title.removeprefix(RUNNING).strip() for title in titles if title.startswith(RUNNING)]
-    return ", in ".join([titles[0][:80], *tests])
+    program = [] if titles[0].startswith(RUNNING) else [titles[0][:80]]
+    return " in ".join(program + [title.removeprefix(RUNNING).strip() for title in titles if title.startswith(RUNNING)])
 
 
 def watch(command: subprocess.Popen[bytes], tunnel: int) -> list[str]:
