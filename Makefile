@@ -41,7 +41,7 @@ $(TOOLS): $(READY) tools/requirements.txt
 	@touch $@
 
 lab: venv
-	$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/python -m jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
 
 test: tools
 	$(BIN)/python -m pytest --nbval -n auto
