@@ -1,11 +1,11 @@
-# make lab · make test · make refresh [NB=03] · make check · make offline · make bench · make lock       needs Python >= 3.11 and make only
+# make lab · make test · make refresh [NB=03] · make check · make offline · make bench · make measure · make lock       needs Python >= 3.11 and make only
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools-ready
 
-.PHONY: help venv tools lab test offline refresh check format bench lock
+.PHONY: help venv tools lab test offline refresh check format bench measure lock
 
 help:
 	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
@@ -16,6 +16,7 @@ help:
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
 	@echo "make check      format, lint and types"
 	@echo "make bench      what BackgroundServer and the tap cost, and how fast recordings are decoded"
+	@echo "make measure    seconds from a clone to the first call, and of the suite against its floor"
 	@echo "make lock       compile requirements.txt from pyproject.toml"
 
 venv: $(READY)
@@ -63,6 +64,9 @@ format: tools
 
 bench: tools
 	$(BIN)/python -m tools.bench
+
+measure: tools
+	$(BIN)/python -m tools.measure
 
 # The smaller one follows the larger, so that both name the same versions.
 COMPILE := -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
