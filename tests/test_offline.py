@@ -60,7 +60,7 @@ def test_addresses_and_names_that_are_asked_for_are_named_and_fail_the_run() -> 
 def test_the_test_whose_program_asked_is_named(tmp_path: Path) -> None:
     need_module("setproctitle")
     test = f"import subprocess, sys\ndef test_that_asks():\n    subprocess.run([sys.executable, '-c', {ASK!r}])\n"
-    (tmp_path / "test_it.py").write_text(test)
+    (tmp_path / "test_it.py").write_text(test, encoding="utf-8")
     run = offline(sys.executable, "-m", "pytest", "-n", "1", "--rootdir", os.fspath(tmp_path), os.fspath(tmp_path))
     assert "1 passed" in run.stdout
     assert run.returncode == 1
@@ -69,7 +69,7 @@ def test_the_test_whose_program_asked_is_named(tmp_path: Path) -> None:
 
 def test_where_namespaces_are_refused_the_way_out_is_named(tmp_path: Path) -> None:
     unshare = tmp_path / "unshare"
-    unshare.write_text("#!/bin/sh\necho 'unshare: Operation not permitted' >&2; exit 1\n")
+    unshare.write_text("#!/bin/sh\necho 'unshare: Operation not permitted' >&2; exit 1\n", encoding="utf-8")
     unshare.chmod(0o755)
     run = offline("echo", "ran", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert (run.stdout, run.returncode) == ("", 1)

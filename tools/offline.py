@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run_inside(options.command)
     unshare = ["unshare", "--net", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     try:
-        subprocess.run([*unshare, "true"], check=True, capture_output=True, text=True)
+        subprocess.run([*unshare, "true"], check=True, capture_output=True, encoding="utf-8")
     except (OSError, subprocess.CalledProcessError) as error:
         print(REFUSED.format(error=getattr(error, "stderr", None) or error), file=sys.stderr)
         return 1
