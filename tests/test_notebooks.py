@@ -405,6 +405,20 @@ def test_code_comes_with_10_to_30_words_of_prose_a_line(path: Path) -> None:
     assert 10 <= words / sum(map(lines, code_cells(path))) <= 30
 
 
+@each_notebook
+def test_no_paragraph_sticks_to_a_folded_answer(path: Path) -> None:
+    # JupyterLab leaves no room below one. A heading, a quotation and a further answer bring their own.
+    below = [text for cell in markdown_cells(path) for text in re.findall(r"</details>\s+(.+)", cell.source)]
+    assert [text for text in below if not text.startswith(("#", ">", "<details>"))] == []
+
+
+@each_notebook
+def test_the_question_of_a_folded_answer_is_html(path: Path) -> None:
+    # Markdown means nothing there: backticks show as backticks.
+    questions = [text for cell in markdown_cells(path) for text in re.findall(r"<summary>(.+?)</summary>", cell.source)]
+    assert [text for text in questions if re.search(r"[`*]|\]\(", text)] == []
+
+
 # --- links and pictures -----------------------------------------------------------------------------------------------
 
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)|(?:href|src)=\"([^\"]+)\"")
