@@ -254,10 +254,10 @@ class BackgroundServer:
         return f"<BackgroundServer {self.name!r}: {self._state}, serves {', '.join(self.services)}>"
 
     def _repr_html_(self) -> str:
-        colour = "#009e73" if self._state == "running" else "#999999"
+        dot = "●" if self._state == "running" else "○"
         services = ", ".join(f"<code>{html.escape(service)}</code>" for service in self.services)
         return (
-            f'<div><span style="color:{colour}">●</span> <b>{html.escape(self.name)}</b> · '
+            f'<div><span aria-hidden="true">{dot}</span> <b>{html.escape(self.name)}</b> · '
             f"{html.escape(self._state)} · serves {services}</div>"
         )
 

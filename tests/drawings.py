@@ -60,9 +60,8 @@ def assert_placed(picture: Picture) -> None:
         assert a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0, (a, b)
 
 
-def assert_legible(picture: Picture) -> None:
-    """All text stands out from the topmost box below it: WCAG 2.2, 1.4.3."""
-    root = svg(picture)
+def assert_legible(root: ElementTree.Element) -> None:
+    """All text of an SVG stands out from the topmost box below it: WCAG 2.2, 1.4.3."""
     for text in texts(root):
         x, y = (text.x0 + text.x1) / 2, (text.y0 + text.y1) / 2
         below = [

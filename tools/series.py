@@ -98,7 +98,7 @@ def series_map(series: list[Entry], folder: str = "") -> str:
     for part, name in PARTS.items():
         rows = [_row(entry, folder) for entry in series if entry.part == part]
         if rows:
-            head = ["| | Notebook | What you do | Minutes |", "|---|---|---|--:|"]
+            head = ["| No. | Notebook | What you do | Minutes |", "|---|---|---|--:|"]
             blocks += [f"**Part {part}: {name}**", "\n".join(head + rows)]
     hours, minutes = divmod(sum(entry.minutes for entry in series), 60)
     return "\n\n".join([*blocks, f"{len(series)} notebooks, {hours} h {minutes} min in all."])

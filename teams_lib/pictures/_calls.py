@@ -26,6 +26,7 @@ from teams_lib.pictures._card import (
     Picture,
     colours_of,
     columns,
+    line_of,
     short_number,
     tint,
     with_title,
@@ -140,7 +141,7 @@ def path_of_a_call(steps: Sequence[Step], title: str = "", *, alt: str | None = 
         name = card.wrap(f"{number}  {step.name}", 2 * half - 36 - card.measure(time), BOLD)
         note = card.wrap(step.note, 2 * half - 24, SMALL) if step.note else []
         bottom = y + len(name) * BOLD.line + len(note) * SMALL.line + (18 if note else 16)
-        card.box(x - half, y, x + half, bottom, fill="#ffffff", edge=colours[step.where])
+        card.box(x - half, y, x + half, bottom, fill="#ffffff", edge=line_of(colours[step.where]))
         card.text(x - half + 12, card.text(x - half + 12, y + 8, name, BOLD) + 2, note, SMALL, colour=MUTED)
         card.text(x + half - 12, y + 8, [time], colour=BLUE, align="right")
         if before:
@@ -152,7 +153,9 @@ def path_of_a_call(steps: Sequence[Step], title: str = "", *, alt: str | None = 
     for place, x in middles.items():
         card.box(x - column / 2 + 4, top, x + column / 2 - 4, y - 8, fill=tint(colours[place], 0.13), z=1)
         card.text(x, top + 19, [place], BOLD, align="center", middle=True)
-    return card.picture("Path of a call", text, alt, bottom=y - 8)
+    times = [_duration(step.seconds) for step in steps]
+    drawn = [f"{where}: {what}{time and f', {time}'}" for (where, what), time in zip(rows, times, strict=True)]
+    return card.picture("Path of a call", text, alt, bottom=y - 8, drawn=drawn)
 
 
 def text_of_sequence(events: Sequence[Arrow | Note], title: str) -> str:
@@ -176,7 +179,7 @@ def draw_sequence(
     colours = colours_of(participants)
     for name, x in xs.items():
         half = card.widest(heads[name], BOLD) / 2 + 14
-        card.box(x - half, top, x + half, bottom, fill=tint(colours[name]), edge=colours[name])
+        card.box(x - half, top, x + half, bottom, fill=tint(colours[name]), edge=line_of(colours[name]))
         card.text(x, (top + bottom) / 2, heads[name], BOLD, align="center", middle=True)
     y = bottom + 16
     for event in events:
@@ -195,10 +198,11 @@ def draw_sequence(
             card.box(x - half, y, x + half, y + len(lines) * font.line, fill=CARD, z=2)  # hides lifelines it crosses
             y = card.text(x, y, lines, font, align="center") + 7
             inset = math.copysign(3, stop - start)
-            card.arrow([(start + inset, y), (stop - inset, y)], colour, width, dashes, hollow=event.kind == "headers")
+            hollow, last = event.kind == "headers", event.kind == "status"
+            card.arrow([(start + inset, y), (stop - inset, y)], colour, width, dashes, hollow=hollow, last=last)
             y += 18
     for x in xs.values():
-        card.line([(x, bottom), (x, y)], GREY, z=1)
+        card.line([(x, bottom), (x, y)], line_of(GREY), z=1)
     return card.picture("Sequence diagram", text, alt, bottom=y)
 
 

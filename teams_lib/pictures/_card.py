@@ -47,6 +47,15 @@ CARD, EDGE, GRID, INK, MUTED = "#fbfaf6", "#dcd9cf", "#e6e3da", "#22272e", "#596
 SKY, ORANGE, GREEN, PURPLE = "#56b4e9", "#e69f00", "#009e73", "#cc79a7"
 YELLOW, BLUE, VERMILLION, GREY = "#e3d431", "#0072b2", "#d55e00", "#9aa0a6"
 PALETTE = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE, VERMILLION)
+# A line is thin: where its colour is too pale for one, it is darker (WCAG 2.2, 1.4.11: 3 to 1, on the card).
+DARKER = {
+    SKY: "#3f8dbc",
+    ORANGE: "#b47c00",
+    GREEN: "#008a65",
+    PURPLE: "#b35c8f",
+    YELLOW: "#8f851c",
+    GREY: "#7f858b",
+}
 # The same thing has the same colour throughout the course.
 PLACES = {"client": SKY, "server": ORANGE, "network": GREY}
 STATES = {"idle": GREY, "connecting": YELLOW, "ready": GREEN, "transient failure": VERMILLION, "shutdown": PURPLE}
@@ -181,8 +190,12 @@ class Card(ABC):
         dashes: tuple[float, ...] = (),
         *,
         hollow: bool = False,
+        last: bool = False,
     ) -> None:
-        """Draw a line with a head at its last point: a filled one, or a hollow one of two strokes."""
+        """Draw a line with a head at its last point: a filled one, or a hollow one of two strokes.
+
+        The last arrow of a call runs into a bar.
+        """
         (x0, y0), (x, y) = points[-2:]
         length = math.hypot(x - x0, y - y0)
         dx, dy = (x - x0) / length, (y - y0) / length
@@ -193,17 +206,25 @@ class Card(ABC):
         else:
             self.line([*points[:-1], (x - 8 * dx, y - 8 * dy)], colour, width, dashes)
             self.polygon([(x, y), one, other], colour)
+        if last:
+            self.line([(x - 6 * dy, y + 6 * dx), (x + 6 * dy, y - 6 * dx)], colour, 2, z=4)
 
     @abstractmethod
     def dot(self, x: float, y: float, colour: str) -> None:
         """Draw a filled circle of 10 pixels."""
 
-    def picture(self, kind: str, text: str, alt: str | None, *, bottom: float) -> Picture:
-        """Cut the card below what is drawn on it, and render it."""
+    def picture(
+        self, kind: str, text: str, alt: str | None, *, bottom: float, drawn: Sequence[str] | None = None
+    ) -> Picture:
+        """Cut the card below what is drawn on it, and render it.
+
+        Without `alt`, the alternative text says what is drawn, or else the text.
+        """
         height = math.ceil(bottom + PAD - 4)
         self.box(1, 1, self.width - 1, height - 1, fill=CARD, edge=EDGE, radius=12, z=0)
         image = self.render(height, f"{kind}: {self.heading}" if self.heading else kind, text)
-        return Picture(text, alt or f"{kind}: {'; '.join(text.splitlines())}", self.width, image)
+        said = text.splitlines() if drawn is None else [*filter(None, [self.heading]), *drawn]
+        return Picture(text, alt or f"{kind}: {'; '.join(said)}", self.width, image)
 
     @abstractmethod
     def render(self, height: int, title: str, text: str) -> bytes | str:
@@ -228,6 +249,10 @@ class Axis:
     def units(self) -> float:
         """The length of the axis; one unit where nothing takes any time."""
         return (self.latest - self.earliest) / SECONDS[self.unit] or 1.0
+
+    def time(self, seconds: float) -> str:
+        """A time on this axis, in words."""
+        return f"{short_number((seconds - self.earliest) / SECONDS[self.unit])} {self.unit}"
 
     def x(self, seconds: float) -> float:
         return self.left + (seconds - self.earliest) / SECONDS[self.unit] / self.units * (self.right - self.left)
@@ -273,6 +298,11 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
     known |= {name: KNOWN[key] for name, key in keys.items() if key in KNOWN}
     free = itertools.cycle([colour for colour in PALETTE if colour not in known.values()] or PALETTE)
     return {name: known[name] if name in known else next(free) for name in keys}
+
+
+def line_of(colour: str) -> str:
+    """The colour for lines, edges and dots."""
+    return DARKER.get(colour, colour)
 
 
 def tint(colour: str, strength: float = 0.32) -> str:

@@ -88,8 +88,10 @@ class SvgCard(Card):
     def dot(self, x: float, y: float, colour: str) -> None:
         self._add(4, "circle", cx=x, cy=y, r=5, fill=colour, stroke=INK, stroke_width=0.5)
 
-    def picture(self, kind: str, text: str, alt: str | None, *, bottom: float) -> Picture:
-        return super().picture(kind, visible(text), alt and visible(alt), bottom=bottom)
+    def picture(
+        self, kind: str, text: str, alt: str | None, *, bottom: float, drawn: Sequence[str] | None = None
+    ) -> Picture:
+        return super().picture(kind, visible(text), alt and visible(alt), bottom=bottom, drawn=drawn)
 
     def render(self, height: int, title: str, text: str) -> str:
         size = {"width": f"{self.width}", "height": f"{height}", "viewBox": f"0 0 {self.width} {height}"}

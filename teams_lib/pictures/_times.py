@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from teams_lib.pictures._card import (
@@ -19,6 +19,7 @@ from teams_lib.pictures._card import (
     Unit,
     colours_of,
     columns,
+    line_of,
     tint,
     with_title,
 )
@@ -80,6 +81,7 @@ def timeline(
     for lane, span in everything:
         if not (math.isfinite(span.start) and math.isfinite(span.end) and span.start <= span.end):
             raise ValueError(f"{span} in the lane {lane!r}: give its times in seconds, the end after the start.")
+    given = [] if text is None else text.splitlines()
     if text is None:
         labelled = [(lane, span.label) for lane, span in everything if span.label]
         if not labelled:
@@ -99,7 +101,8 @@ def timeline(
         bottom = max(_draw_lane(card, axis, colours[lane], spans[lane], y + 8), y + 12 + len(names[lane]) * BOLD.line)
         card.text(PAD, (y + 4 + bottom) / 2, names[lane], BOLD, middle=True)
         y = bottom + 4
-    return card.picture("Timeline", text, alt, bottom=axis.draw(card, top, y))
+    drawn = [*_said(spans, axis), *given]
+    return card.picture("Timeline", text, alt, bottom=axis.draw(card, top, y), drawn=drawn)
 
 
 def states(
@@ -136,6 +139,7 @@ def states(
     times = [*(at for at, _ in changes), end]
     if not all(map(math.isfinite, times)) or times != sorted(times):
         raise ValueError("The changes must be in order of time, and `end` must not come before the last of them.")
+    given = [] if text is None else text.splitlines()
     if text is None:
         text = with_title(title, [" → ".join(name for name, _ in itertools.groupby(state for _, state in changes))])
 
@@ -143,29 +147,46 @@ def states(
     y = card.title(title)
     axis = Axis(PAD + 4, card.width - PAD - 24, times[0], end, unit)
     colours = colours_of(state for _, state in changes)
-    legend = dict.fromkeys(colours)  # of the states that are nowhere long enough for their name
+    legend: dict[str, list[str]] = {state: [] for state in colours}  # of states too short for their name: when
     for (start, state), stop in zip(changes, times[1:], strict=True):
         x0, x1 = axis.x(start), max(axis.x(stop), axis.x(start) + 3)
         z = 3 if x1 - x0 > 3 else 4  # a short state stays visible beside the next one
         card.box(x0, y, x1, y + tall, fill=tint(colours[state], 0.5), radius=0, z=z)
-        card.line([(x0, y + tall), (x1, y + tall)], colours[state], 4, z=z)
+        card.line([(x0, y + tall), (x1, y + tall)], line_of(colours[state]), 4, z=z)
+        if state in legend:
+            legend[state].append(axis.time(start))
         if card.measure(state) + 12 <= x1 - x0:
             card.text((x0 + x1) / 2, y + tall / 2 - 1, [state], align="center", middle=True)
             legend.pop(state, None)
     x, bottom = math.inf, axis.draw(card, y, y + tall + 2)
-    for state in legend:
-        lines = card.wrap(state, axis.right - axis.left - 20, SMALL)
+    for state, begins in legend.items():
+        lines = card.wrap(f"{state} at {', '.join(begins)}", axis.right - axis.left - 20, SMALL)
         if x + 20 + card.widest(lines, SMALL) > axis.right:
             x, y = axis.left, bottom + 10
-        card.box(x, y + 1, x + 13, y + 14, fill=tint(colours[state], 0.5), edge=colours[state], radius=3)
+        card.box(x, y + 1, x + 13, y + 14, fill=tint(colours[state], 0.5), edge=line_of(colours[state]), radius=3)
         bottom = max(bottom, card.text(x + 20, y, lines, SMALL))
         x += card.widest(lines, SMALL) + 44
-    return card.picture("States over time", text, alt, bottom=bottom)
+    drawn = [f"{state} at {axis.time(start)}" for start, state in changes]
+    drawn += [f"until {axis.time(end)}", *given]
+    return card.picture("States over time", text, alt, bottom=bottom, drawn=drawn)
 
 
 def _span(item: Span | Moment) -> Span:
     """A moment is drawn as the span that takes no time."""
     return item if isinstance(item, Span) else Span(item.at, item.at, item.label)
+
+
+def _said(lanes: Mapping[str, Sequence[Span]], axis: Axis) -> Iterator[str]:
+    """What is drawn, lane by lane; what has no label is counted."""
+    for lane, spans in lanes.items():
+        said = []
+        for span in (span for span in spans if span.label):
+            start, end = axis.time(span.start), axis.time(span.end)
+            said.append(f"{span.label} at {start}" if span.start == span.end else f"{span.label} from {start} to {end}")
+        if silent := [span for span in spans if not span.label]:
+            start, end = axis.time(silent[0].start), axis.time(max(span.end for span in silent))
+            said.append(f"{len(silent)} marks from {start} to {end}" if len(silent) > 1 else f"a mark at {start}")
+        yield f"{lane}: {', '.join(said) or 'nothing'}"
 
 
 def _room_for_labels(card: Card, axis: Axis, spans: Sequence[Span]) -> float:
@@ -206,12 +227,12 @@ def _draw_lane(card: Card, axis: Axis, colour: str, spans: Sequence[Span], y: fl
         height = max([20.0, *(len(lines) * BODY.line + 3 for *_, lines in drawn)])
         for x0, x1, at, lines in drawn:
             if x0 == x1 and lines:
-                card.dot(x0, y + height / 2, colour)
+                card.dot(x0, y + height / 2, line_of(colour))
             elif x0 == x1:  # a tick, because there may be very many of them
-                card.line([(x0, y + height / 2 - 10), (x0, y + height / 2 + 10)], colour, 2)
+                card.line([(x0, y + height / 2 - 10), (x0, y + height / 2 + 10)], line_of(colour), 2)
             else:
                 top, bottom = (y, y + height) if lines and x0 < at < x1 else (y + height / 2 - 10, y + height / 2 + 10)
-                card.box(x0, top, max(x1, x0 + 3), bottom, fill=tint(colour, 0.5), edge=colour, radius=3)
+                card.box(x0, top, max(x1, x0 + 3), bottom, fill=tint(colour, 0.5), edge=line_of(colour), radius=3)
             card.text(at, y + height / 2, lines, middle=True)
         y += height + 6
     return y + 2

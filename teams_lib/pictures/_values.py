@@ -23,6 +23,7 @@ from teams_lib.pictures._card import (
     Picture,
     colours_of,
     columns,
+    line_of,
     short_number,
     tint,
     with_title,
@@ -91,7 +92,7 @@ def byte_fields(
             if first < last:
                 colour, x0, x1 = colours[_group(part)], left + (first - row) * cell, left + (last - row) * cell
                 card.box(x0 + 1, y, x1 - 1, y + tall, fill=tint(colour), radius=4)
-                card.line([(x0 + 3, y + tall + 4), (x1 - 3, y + tall + 4)], colour, 3)
+                card.line([(x0 + 3, y + tall + 4), (x1 - 3, y + tall + 4)], line_of(colour), 3)
                 if first == part.start and part.label != UNKNOWN:
                     callouts.append((x0 + cell / 2, labels[part.start]))
         middles = [left + (i + 0.5) * cell for i in range(end - row)]
@@ -164,7 +165,9 @@ def bars(
             card.line([(x, top), (x, y)], GRID, z=1)
             card.text(x, y + 5, [short_number(10.0**power)], SMALL, colour=MUTED, align="center")
         y = card.text(left, y + 24, ["logarithmic scale"], SMALL, colour=MUTED)
-    return card.picture("Bar chart", text, alt, bottom=y)
+    drawn = [f"{name}: {value}" for name, value in shown.items()]
+    drawn += [*(["logarithmic scale"] if log else []), *text.splitlines()]
+    return card.picture("Bar chart", text, alt, bottom=y, drawn=drawn)
 
 
 def _cover(size: int, fields: Sequence[Field]) -> list[Field]:
@@ -200,7 +203,7 @@ def _draw_callouts(card: Card, labels: Sequence[tuple[float, str]], y: float) ->
         y += 5
         bottoms = []
         for _, x, lines in (item for item in placed if item[0] == level):
-            card.line([(x, start), (x, y)], GREY, 1.2)
+            card.line([(x, start), (x, y)], line_of(GREY), 1.2)
             bottoms.append(card.text(x - 3, y + 1, lines))
         y = max(bottoms)
     return y

@@ -101,9 +101,11 @@ def draw_streams(conversation: Conversation, title: str = "", *, times: bool = F
     top = card.title(title)
     left, right, middles, y = _draw_lanes(card, lanes, more_streams, top)
     more_frames = 0
+    drawn = None
     if times:
         axis = Axis(left + 10, right - 10, marks[0].at, max(mark.at for mark in marks), "ms")
         xs = [axis.x(mark.at) for mark in marks]
+        drawn = [*_said(lanes, marks, axis)]
         y = axis.draw(card, top, y + 6)
     else:
         marks, more_frames = _fitting(_in_runs(marks), card, right - left)
@@ -121,7 +123,7 @@ def draw_streams(conversation: Conversation, title: str = "", *, times: bool = F
             card.text(x + 8, middles[mark.lane], [f"×{mark.count}"], SMALL, middle=True)
     y = _draw_legend(card, [kind for kind in LEGEND if any(mark.kind == kind for mark in marks)], y + 12)
     text = with_title(title, _text(lanes, marks, more_streams, more_frames, times))
-    return card.picture("Streams side by side", text, None, bottom=y)
+    return card.picture("Streams side by side", text, None, bottom=y, drawn=drawn)
 
 
 def _lanes(calls: Sequence[Call]) -> tuple[list[_Lane], int]:
@@ -252,6 +254,13 @@ def _draw_legend(card: Card, kinds: Sequence[Kind], y: float) -> float:
         card.text(x + 12, middle, [LEGEND[kind]], SMALL, colour=MUTED, middle=True)
         x += 12 + card.measure(LEGEND[kind], SMALL) + 26
     return card.text(x, y, ["pointing right: from the client"], SMALL, colour=MUTED)
+
+
+def _said(lanes: Sequence[_Lane], marks: Sequence[_Mark], axis: Axis) -> Iterator[str]:
+    """What is drawn to the scale of time, lane by lane."""
+    for i, lane in enumerate(lanes):
+        said = [f"{mark.text} at {axis.time(mark.at)}" for mark in marks if mark.lane == i]
+        yield f"{lane.name} {lane.method}: {', '.join([*said, lane.outcome])}"
 
 
 def _text(

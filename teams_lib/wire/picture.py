@@ -345,7 +345,8 @@ def _draw(events: Sequence[_Event], parties: _Parties, title: str, *, times: boo
     if not times:
         return draw_sequence(SvgCard(), parties.all, drawn, title, text)
     timed = [replace(e.drawn, label=f"{(e.at - events[0].at) * 1000:.2f} ms  {e.drawn.label}") for e in events]
-    return draw_sequence(PngCard(), parties.all, timed, title, text)
+    alt = f"Sequence diagram: {'; '.join(text_of_sequence(timed, title).splitlines())}"
+    return draw_sequence(PngCard(), parties.all, timed, title, text, alt)
 
 
 def _fold(events: Sequence[_Event], parties: _Parties) -> Sequence[_Event]:
