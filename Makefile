@@ -21,8 +21,8 @@ help:
 
 venv: $(READY)
 
-# Installed again only when the requirements have changed.
-$(READY): requirements.txt
+# Installed again only when the requirements have changed, or what comes with teams_lib.
+$(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "This course needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)."; \
 	  echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
