@@ -20,7 +20,7 @@ from typing import Final
 from tools import series
 
 SECONDS_TO_START: Final = 60
-COURSE: Final = ("notebooks", "teams_lib", "protobufs", "README.md")
+COURSE: Final = ("notebooks", "teams_lib", "protobufs", "pyproject.toml", "README.md")
 
 
 class LabError(RuntimeError):
