@@ -223,10 +223,11 @@ def _(answer: Any) -> None:
 
 
 class _Attempts(grpc.UnaryUnaryClientInterceptor):
-    """Notes when each attempt began, and with which timeout, and when the last one ended."""
+    """Notes when each attempt began, and with which timeout, how it ended, and when the last one did."""
 
     def __init__(self) -> None:
         self.log: list[tuple[float, float | None]] = []
+        self.codes: list[grpc.StatusCode] = []
         self.ended = 0.0
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
@@ -238,8 +239,9 @@ class _Attempts(grpc.UnaryUnaryClientInterceptor):
         call.add_done_callback(self._end)
         return call
 
-    def _end(self, _: object) -> None:
+    def _end(self, call: Any) -> None:
         self.ended = time.monotonic()
+        self.codes.append(call.code())
 
 
 class _Moody(TeamsServicer):
@@ -293,8 +295,8 @@ def _(answer: Any) -> None:
     unavailable, late = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
     denied = grpc.StatusCode.PERMISSION_DENIED
 
-    def run(case: str, seconds: float, *script: grpc.StatusCode | None) -> tuple[object, int, float]:
-        """What came out, a value or a code; how many attempts it took; how long it idled after time and attempts."""
+    def run(case: str, seconds: float, *script: grpc.StatusCode | None) -> tuple[object, _Attempts, float]:
+        """What came out, a value or a code; the attempts; how long it idled after the time and the attempts."""
         attempts = _Attempts()
         channel = connect(serve(_Moody(*script)).address, attempts)
         outcome: object
@@ -326,29 +328,31 @@ def _(answer: Any) -> None:
         for (earlier, _), (later, _) in zip(attempts.log, attempts.log[1:], strict=False):
             if later - earlier < 0.045:
                 raise NotYet(f"{case} An attempt followed the one before it without a pause of 0.05 seconds.")
-        if took > seconds + 0.3:
+        if took > seconds + PATIENCE:
             raise NotYet(f"{case} {seconds:g} seconds were allowed, but it took {took:.1f}.")
-        return outcome, len(attempts.log), idle
+        return outcome, attempts, idle
 
     case = "The first attempt got UNAVAILABLE, the second got stuck, the third would be answered."
-    got, count, _ = run(case, 1.5, unavailable, late, None)
+    got, attempts, _ = run(case, 1.5, unavailable, late, None)
     if got in (unavailable, late):
-        raise NotYet(f"{case} It gave up with {got.name}, after {count} of these attempts.")
+        raise NotYet(f"{case} It gave up with {got.name}, after {len(attempts.log)} of these attempts.")
     expect_equal(call='persistent(stub, "Chicago", 1.5)', expected="Jackals", got=got)
 
     case = "Every attempt gets PERMISSION_DENIED."
-    got, count, _ = run(case, 0.3, denied)
-    expect_equal(call=f"persistent. {case} What came out", expected=denied, got=got)
-    if count != 1:
+    got, attempts, _ = run(case, 1, denied)
+    # Only what the server said counts: on a busy machine an attempt may also run out of time, and be made again.
+    if (count := attempts.codes.count(denied)) > 1:
         raise NotYet(f"{case} That is not a reason to try again, but I counted {count} attempts.")
+    expect_equal(call=f"persistent. {case} What came out", expected=denied, got=got)
 
-    # 0.45 seconds: a second attempt after 0.25 ends with them, and a slow machine has 0.2 to spare before it.
-    for mood, seconds in ((late, 0.45), (unavailable, 0.2)):
+    # There is time for a third attempt, so a slow machine leaves it for a second one.
+    for mood, seconds in ((late, 0.6), (unavailable, 0.4)):
         case = "Every attempt gets stuck." if mood is late else "Every attempt gets UNAVAILABLE."
-        got, count, idle = run(case, seconds, mood)
-        expect_equal(call=f"persistent. {case} What came out", expected=mood, got=got)
-        if count < 2:
-            raise NotYet(f"{case} There was time for another attempt, but I counted {count}.")
+        got, attempts, idle = run(case, seconds, mood)
+        if got is not late:  # as the last attempt may end, whatever the server says: it may have a moment only
+            expect_equal(call=f"persistent. {case} What came out", expected=mood, got=got)
+        if len(attempts.log) < 2:
+            raise NotYet(f"{case} There was time for another attempt, but I counted {len(attempts.log)}.")
         # A slow machine may delay one run, but hardly three in a row.
         if idle > 0.04 and all(run(case, seconds, mood)[2] > 0.04 for _ in range(2)):
             raise NotYet(f"{case} {seconds:g} seconds were allowed, and it paused although they were over.")
@@ -369,6 +373,7 @@ class _Page(TeamsServicer):
         self.active = 0
         self.nobody = threading.Event()
         self.unlimited = False
+        self.in_turn = False  # then there is nothing more to wait for
 
     def GetTeam(self, request: teams_pb2.TeamRequest, context: grpc.ServicerContext) -> teams_pb2.TeamResponse:
         with self.lock:
@@ -379,8 +384,8 @@ class _Page(TeamsServicer):
         self.unlimited = self.unlimited or context.time_remaining() > 3600
         if not context.add_callback(self._over):
             self._over()
-        self.all_here.wait(0.4)
-        if request.city in self.slow:
+        self.in_turn = self.in_turn or not self.all_here.wait(0.7)
+        if request.city in self.slow and not self.in_turn:
             _until_gone(context)
         if request.city == "Atlantis":
             context.abort(grpc.StatusCode.NOT_FOUND, "the check knows no such city")
@@ -427,13 +432,13 @@ def _(answer: Any) -> None:
     def stub_of(servicer: _Page) -> Any:
         return teams_pb2_grpc.TeamsStub(connect(serve(servicer, max_workers=20).address))
 
-    slow = frozenset({"Boston", "Arizona", "New York", "Philadelphia"})
+    slow = frozenset({"Boston", "Arizona", "New York"})
     cities = [*slow, "Chicago", "Atlantis", "Detroit", "Seattle"]
-    call = "page(stub, cities, 0.5), where four cities take too long and Atlantis fails"
+    call = "page(stub, cities, 0.8), where three cities take too long and Atlantis fails"
     servicer = _Page(len(cities), slow)
     begin = time.monotonic()
     try:
-        got = called(answer, stub_of(servicer), cities, 0.5)
+        got = called(answer, stub_of(servicer), cities, 0.8)
     except (grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError) as error:
         what = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
         raise NotYet(f"I called {call}. It raised {what}, instead of leaving that city out.") from None
@@ -441,7 +446,7 @@ def _(answer: Any) -> None:
     if not servicer.all_here.is_set():
         raise NotYet(f"I called {call}. I expected all {len(cities)} calls at the same time, but they never were.")
     expect_equal(call=call, expected={"Chicago": "Jackals", "Detroit": "Wheels", "Seattle": "Orcas"}, got=got)
-    if took > 0.5 + PATIENCE:
+    if took > 0.8 + PATIENCE:
         raise NotYet(f"I called {call}. It took {took:.1f} seconds: they are for the whole page, not for each city.")
     if servicer.unlimited:
         raise NotYet(f"I called {call}. The page is right, but a call had no timeout=.")
