@@ -57,19 +57,24 @@ def execute(notebook: NotebookNode, folder: Path, environment: Mapping[str, str]
     Raises:
         BrokenCellError: a cell raised without the tag ``raises-exception``, or took more than 60 seconds.
     """
-    manager = AsyncKernelManager(
-        kernel_name="python3",
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # this interpreter, whatever "python3" is for the user
-    )
-    client = NotebookClient(
-        notebook,
-        km=manager,
-        timeout=CELL_SECONDS,
-        record_timing=False,
-        store_widget_state=False,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    with tempfile.TemporaryDirectory() as progress:
+    with tempfile.TemporaryDirectory() as scratch:
+        # TCP ports are chosen before the kernel takes them: among many kernels, another program may be faster.
+        private = {"transport": "ipc", "connection_file": os.path.join(scratch, "kernel.json")}
+        manager = AsyncKernelManager(
+            kernel_name="python3",
+            # This interpreter, whatever "python3" is for the user.
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            **(private if os.name == "posix" else {}),
+        )
+        client = NotebookClient(
+            notebook,
+            km=manager,
+            timeout=CELL_SECONDS,
+            record_timing=False,
+            store_widget_state=False,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        progress = os.path.join(scratch, "progress")
         variables = {**os.environ, "TEAMS_PROGRESS_DIR": progress, **(environment or {})}
         # What a kernel writes to its file descriptors is no output of a cell; nbval drops it too.
         with client.setup_kernel(env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cleanup_kc=True):
