@@ -4,20 +4,18 @@ import ast
 import copy
 import importlib.metadata
 import math
-import os
 import re
-import shutil
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from tests.learners import compared_loosely
 from tools import refresh, series
 
 import nbformat
@@ -303,16 +301,6 @@ def test_a_measured_picture_belongs_to_the_code_up_to_it(path: Path) -> None:
     assert stale == [], "run `make refresh`"
 
 
-LOOSE = {"nbval-ignore-output", "nbval-skip", "pytest-validate-ignore-output"}
-
-
-def compared_loosely(cell: NotebookNode) -> bool:
-    comments = re.findall(r"^\s*#+\s*([A-Z_]+)\s*$", cell.source, re.MULTILINE)
-    return not LOOSE.isdisjoint(
-        [*cell.metadata.get("tags", []), *(text.lower().replace("_", "-") for text in comments)]
-    )
-
-
 @whole_series
 def test_at_least_99_percent_of_the_code_cells_are_compared_strictly() -> None:
     cells = [cell for path in PATHS for cell in code_cells(path)]
@@ -533,37 +521,3 @@ def test_a_cell_uses_nothing_that_only_maintainers_install(path: Path) -> None:
 def test_the_prose_never_tells_a_reader_that_something_is_easy(path: Path) -> None:
     prose = "\n".join(re.sub(r"\]\([^)]*\)", "]", without_code(cell.source)) for cell in markdown_cells(path))
     assert re.findall(r"(?i)[^.\n]*\b(?:simply|just|obviously)\b[^.\n]*", prose) == []
-
-
-# --- odd places -------------------------------------------------------------------------------------------------------
-
-
-def text_outputs(notebook: NotebookNode) -> list[list[NotebookNode]]:
-    """The outputs that must repeat, by cell: all but binary pictures, and tracebacks, which nbval skips as well."""
-    notebook = copy.deepcopy(notebook)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not compared_loosely(cell)]
-    for output in (output for cell in cells for output in cell.outputs):
-        output.pop("traceback", None)
-        output.pop("metadata", None)
-        output.get("data", {}).pop("image/png", None)
-    return [cell.outputs for cell in cells]
-
-
-@whole_series
-def test_eight_kernels_at_once_run_from_a_copy_in_a_folder_with_spaces(tmp_path: Path) -> None:
-    checkout, elsewhere = tmp_path / "a folder with spaces", tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    for folder in ("notebooks", "teams_lib", "protobufs"):
-        shutil.copytree(series.ROOT / folder, checkout / folder)
-    paths = ([path for path in PATHS if path.name[:2] in ("03", "04")] or PATHS)[:2]
-    copies = [load(checkout / "notebooks" / path.name) for path in paths * (8 // len(paths))]
-    copies = [copy.deepcopy(notebook) for notebook in copies]
-
-    def run(notebook: NotebookNode) -> list[list[NotebookNode]]:
-        refresh.execute(notebook, elsewhere, {"PYTHONPATH": os.fspath(checkout)})
-        refresh.normalise(notebook, 0)
-        return text_outputs(notebook)
-
-    with ThreadPoolExecutor(len(copies)) as kernels:
-        seen = list(kernels.map(run, copies))
-    assert seen == [text_outputs(load(path)) for path in paths * (8 // len(paths))]
