@@ -1,16 +1,18 @@
-# make lab · make test · make refresh [NB=03] · make check · make offline · make bench · make measure · make lock       needs Python >= 3.11 and make only
+# make lab · make test · make hub · make refresh [NB=03] · make check · make offline · make bench · make measure · make lock       needs Python >= 3.11 and make only
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools-ready
+PROXY := $(VENV)/hub/node_modules/.bin/configurable-http-proxy
 
-.PHONY: help venv tools lab test offline refresh check format bench measure lock
+.PHONY: help venv tools lab hub proxy test offline refresh check format bench measure lock
 
 help:
 	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
 	@echo "make test       install, and run every test and every cell of every notebook"
 	@echo "make venv       install what learners need, and nothing else"
+	@echo "make hub        start a JupyterHub for a class; CLASS_PASSWORD=… names its password"
 	@echo "for maintainers:"
 	@echo "make offline    make test, without a network, and an error if anything asks for one (Linux)"
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
@@ -43,6 +45,16 @@ $(TOOLS): $(READY) tools/requirements.txt
 
 lab: venv
 	$(BIN)/python -m jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
+
+hub: tools proxy
+	$(BIN)/python -m jupyterhub -f tools/jupyterhub_config.py
+
+proxy: $(PROXY)
+
+$(PROXY):
+	@command -v npm >/dev/null || { \
+	  echo "JupyterHub's proxy needs Node.js 20 or newer. On Debian and Ubuntu: sudo apt install npm"; exit 1; }
+	npm install --silent --no-save --prefix $(VENV)/hub configurable-http-proxy@5.3.0
 
 test: tools
 	$(BIN)/python -m pytest --nbval -n auto
