@@ -248,12 +248,12 @@ def _check_exception(answer: Any, slow: _Slow) -> None:
 
 
 def _check_grace(answer: Any) -> None:
-    for grace, expected in ((2, "an answer"), (0, "UNAVAILABLE")):
+    for grace, expected in ((3, "an answer"), (0, "UNAVAILABLE")):
         slow = _Slow()
         clean_up(slow.may_go.set)
         with _block(answer, slow, grace) as address:
-            pending = _stub(address).GetTeam.future(teams_pb2.TeamRequest(city="Chicago"), timeout=3.0)
-            slow.entered.wait(TIMEOUT)
+            pending = _stub(address).GetTeam.future(teams_pb2.TeamRequest(city="Chicago"), timeout=4.0)
+            slow.entered.wait(3.0)  # a call that comes after the stop is refused, whatever the grace
             if grace:
                 threading.Timer(0.5, slow.may_go.set).start()
         early = not slow.may_go.is_set()
