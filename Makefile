@@ -1,4 +1,4 @@
-# make lab · make test · make hub · make refresh [NB=03] · make check · make offline · make bench · make measure · make lock       needs Python >= 3.11 and make only
+# make lab · make test · make hub · make refresh [NB=03] · make book · make check · make offline · make bench · make measure · make lock       needs Python >= 3.11 and make only
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 TOOLS := $(VENV)/tools-ready
 PROXY := $(VENV)/hub/node_modules/.bin/configurable-http-proxy
 
-.PHONY: help venv tools lab hub proxy test offline refresh check format bench measure lock
+.PHONY: help venv tools lab hub proxy test offline refresh book check format bench measure lock
 
 help:
 	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
@@ -16,6 +16,7 @@ help:
 	@echo "for maintainers:"
 	@echo "make offline    make test, without a network, and an error if anything asks for one (Linux)"
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
+	@echo "make book       build a static site of the course, to read without Jupyter, into build/book"
 	@echo "make check      format, lint and types"
 	@echo "make bench      what BackgroundServer and the tap cost, and how fast recordings are decoded"
 	@echo "make measure    seconds from a clone to the first call, and of the suite against its floor"
@@ -64,6 +65,9 @@ offline: tools
 
 refresh: tools
 	$(BIN)/python -m tools.refresh $(NB)
+
+book: tools
+	$(BIN)/python -m tools.book
 
 check: tools
 	$(BIN)/python -m ruff format --check .
