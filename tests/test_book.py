@@ -44,7 +44,7 @@ def two_builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             env={**os.environ, "PYTHONHASHSEED": str(number)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         )
         for number, folder in enumerate(folders, start=1)
     ]
