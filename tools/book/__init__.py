@@ -71,14 +71,14 @@ def _prepare(notebook: NotebookNode) -> Iterator[str]:
 
 
 def start_page(entries: list[series.Entry]) -> str:
-    """Return the first page: README.md as far as it speaks to learners, and the contents of the book."""
+    """Return the first page: README.md up to the end of its map, and the contents of the book."""
     readme = series.README.read_text(encoding="utf-8")
     contents = []
     for part, name in series.PARTS.items():
         pages = [f"notebooks/{entry.path.stem}" for entry in entries if entry.part == part]
         contents += [_toctree(f"Part {part}: {name}", pages)] if pages else []
     contents += [_toctree("Look up", ["notebooks/errors"])]
-    return "\n\n".join([readme.partition("\n## What is where")[0], *contents])
+    return "\n\n".join([readme.partition("<!-- /map -->")[0], *contents])
 
 
 def _toctree(caption: str, pages: list[str]) -> str:
