@@ -60,6 +60,15 @@ def book(two_builds: list[Path]) -> Path:
     return two_builds[0]
 
 
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("kept", encoding="utf-8")
+    command = [sys.executable, "-m", "tools.book", tmp_path]
+    refused = subprocess.run(command, cwd=series.ROOT, capture_output=True, encoding="utf-8", check=False)
+    assert refused.returncode == 1
+    assert refused.stderr == f"{tmp_path} holds something that is no book: name a new folder, or an empty one.\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["letters.txt"]
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Leave stderr to the tests."""

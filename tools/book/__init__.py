@@ -24,13 +24,23 @@ TARGET: Final = series.ROOT / "build" / "book"
 FILE_LINK: Final = re.compile(r"(?<=\]\(\.\./)[\w./]+(?=\))")
 
 
+class NoBookError(ValueError):
+    """A folder holds something that building would erase."""
+
+
 def build(target: Path = TARGET) -> int:
-    """Build the book into a folder, which is emptied first, and return the exit status of Sphinx.
+    """Build the book into a folder, in place of one that was built there before, and return the exit status of Sphinx.
 
     Args:
         target: where the site goes; its ``index.html`` can be opened from there, or from a copy of the folder anywhere.
+
+    Raises:
+        NoBookError: the folder holds something else.
     """
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        if any(target.iterdir()) and not (target / "searchindex.js").exists():
+            raise NoBookError(f"{target} holds something that is no book: name a new folder, or an empty one.")
+        shutil.rmtree(target)
     with tempfile.TemporaryDirectory(prefix="book-") as folder:
         sources, doctrees = Path(folder, "sources"), Path(folder, "doctrees")
         write_sources(sources)

@@ -12,7 +12,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.book", description="Build the course as a static site.")
     parser.add_argument("folder", nargs="?", type=Path, default=book.TARGET, help="where to (default: build/book)")
     target: Path = parser.parse_args().folder.resolve()
-    status = book.build(target)
+    try:
+        status = book.build(target)
+    except book.NoBookError as error:
+        print(error, file=sys.stderr)
+        return 1
     if not status:
         print(f"Open {target / 'index.html'} in a browser.")
         print(f"Served, its search shows excerpts, too: python -m http.server -b 127.0.0.1 -d {target}")
