@@ -10,10 +10,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
-from xml.etree import ElementTree
 
 from tests.learners import compared_loosely
 from tools import refresh, series
@@ -344,14 +342,6 @@ def test_the_first_notebook_holds_the_map() -> None:
 
 
 @each_notebook
-def test_the_one_h1_opens_the_notebook_and_no_level_is_skipped(path: Path) -> None:
-    levels = [level for level, _ in headings(load(path))]
-    assert load(path).cells[0].source.startswith("# ")
-    assert levels.count(1) == 1
-    assert [step for step in pairwise(levels) if step[1] > step[0] + 1] == []
-
-
-@each_notebook
 def test_a_bar_follows_the_title_and_ends_the_notebook(path: Path) -> None:
     cells = load(path).cells
     bars = [index for index, cell in enumerate(cells) if cell.metadata.get("generated") == "bar"]
@@ -407,7 +397,7 @@ def test_the_question_of_a_folded_answer_is_html(path: Path) -> None:
     assert [text for text in questions if re.search(r"[`*]|\]\(", text)] == []
 
 
-# --- links and pictures -----------------------------------------------------------------------------------------------
+# --- links ------------------------------------------------------------------------------------------------------------
 
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)|(?:href|src)=\"([^\"]+)\"")
 
@@ -436,35 +426,6 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("page", [series.README, series.ERRORS], ids=lambda page: page.name)
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     assert dead_links(page, page.read_text(encoding="utf-8")) == []
-
-
-@each_notebook
-def test_pictures_in_the_text_have_a_text_equivalent(path: Path) -> None:
-    outputs = [text for cell in code_cells(path) for text in strings(cell.outputs)]
-    text = "\n\n".join([without_code(cell.source) for cell in markdown_cells(path)] + outputs)
-    assert re.findall(r"!\[\s*\]\([^)]*\)", text) == []
-    assert [tag for tag in re.findall(r"<img\b[^>]*>", text) if not re.search(r"\balt=[\"'][^\"']", tag)] == []
-
-
-@each_notebook
-def test_drawn_pictures_have_a_text_equivalent(path: Path) -> None:
-    silent = [
-        cell.source
-        for cell in code_cells(path)
-        for output in cell.outputs
-        for mime in output.get("data", {})
-        if mime.startswith("image/")
-        if not output.metadata.get(mime, {}).get("alt")
-        or re.fullmatch(r"<.*>|", output.data.get("text/plain", "").strip())
-    ]
-    assert silent == []
-
-
-@each_notebook
-def test_an_svg_says_within_itself_what_it_shows(path: Path) -> None:
-    drawn = [output.data for cell in code_cells(path) for output in cell.outputs if SVG in output.get("data", {})]
-    texts = [(ElementTree.fromstring(data[SVG]).findtext("{*}desc"), data["text/plain"]) for data in drawn]
-    assert [text for said, text in texts if said != text] == []
 
 
 # --- what a cell does not do ------------------------------------------------------------------------------------------
