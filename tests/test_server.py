@@ -390,15 +390,15 @@ def message(kind: type[Exception], action: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("running", "colour"), [(True, "#009e73"), (False, "#999999")])
-def test_the_html_tells_state_and_services_and_escapes_names(running: bool, colour: str) -> None:
+@pytest.mark.parametrize(("running", "dot"), [(True, "●"), (False, "○")])
+def test_the_html_tells_state_and_services_and_escapes_names(running: bool, dot: str) -> None:
     server = BackgroundServer(TeamsServicer(), name="<east>")
     if running:
         server.start()
     html = server._repr_html_()
     server.stop()
     assert html == (
-        f'<div><span style="color:{colour}">●</span> <b>&lt;east&gt;</b> · '
+        f'<div><span aria-hidden="true">{dot}</span> <b>&lt;east&gt;</b> · '
         f"{'running' if running else 'not started'} · serves <code>Teams</code></div>"
     )
 
