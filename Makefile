@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools-ready
 PROXY := $(VENV)/hub/node_modules/.bin/configurable-http-proxy
+export NB NAME TITLE  # what make notebook takes
 
 .PHONY: help venv tools lab hub proxy test offline refresh book check format bench measure lock
+.PHONY: update newest committed notebook release
 
 help:
 	@echo "make lab        install into $(VENV) and open the course in JupyterLab"
@@ -21,6 +23,10 @@ help:
 	@echo "make bench      what BackgroundServer and the tap cost, and how fast recordings are decoded"
 	@echo "make measure    seconds from a clone to the first call, and of the suite against its floor"
 	@echo "make lock       compile requirements.txt from pyproject.toml"
+	@echo "make update     pin the newest releases that pyproject.toml allows, and show what they change"
+	@echo "make newest     the same for the newest of all, whatever pyproject.toml says"
+	@echo "make notebook   begin a notebook: make notebook NB=15 NAME=security TITLE=\"Keep strangers out\""
+	@echo "make release    the files of a release, for the tag of its version: make release TAG=v1.2.3"
 
 venv: $(READY)
 
@@ -73,6 +79,8 @@ check: tools
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: tools
 	$(BIN)/python -m ruff format .
@@ -88,6 +96,32 @@ measure: tools
 COMPILE := -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 
 lock: tools
-	$(BIN)/python $(COMPILE) --group dev --output-file tools/requirements.txt
-	$(BIN)/python $(COMPILE) --group test --constraint tools/requirements.txt --output-file requirements.txt
+	$(BIN)/python $(COMPILE) $(UPGRADE) --group dev --output-file tools/requirements.txt
+	$(BIN)/python $(COMPILE) $(UPGRADE) --group test --constraint tools/requirements.txt --output-file requirements.txt
 	echo "-e ." >> requirements.txt
+
+update: committed tools
+	$(MAKE) lock UPGRADE=--upgrade
+	$(MAKE) tools
+	$(BIN)/python -m tools.update $(if $(REPORT),--report $(REPORT))
+
+newest: committed tools
+	$(BIN)/python -m tools.update --lift
+	$(MAKE) lock UPGRADE=--upgrade
+	$(MAKE) tools
+	$(BIN)/python -m teams_lib.codegen
+	$(BIN)/python -m tools.update $(if $(REPORT),--report $(REPORT))
+	@echo "The limits in pyproject.toml are lifted, and teams_lib/teams_pb2* may be new. To go back, restore these, too."
+
+# Git is the way back from an update.
+committed:
+	@changed=$$(git status --porcelain -- pyproject.toml requirements.txt tools/requirements.txt notebooks teams_lib) && \
+	  test -z "$$changed" || { \
+	  echo "Commit your changes first, or stash them: this rewrites files, and the last commit is the way back."; exit 1; }
+
+notebook: tools
+	@$(BIN)/python -m tools.new "$$NB" "$$NAME" "$$TITLE"
+
+release: tools
+	$(MAKE) book
+	$(BIN)/python -m tools.release $(TAG)
