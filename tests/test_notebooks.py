@@ -423,7 +423,10 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert dead_links(path, text) == []
 
 
-@pytest.mark.parametrize("page", [series.README, series.ERRORS], ids=lambda page: page.name)
+PAGES = [series.README, series.ERRORS, series.ROOT / "CONTRIBUTING.md", series.ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     assert dead_links(page, page.read_text(encoding="utf-8")) == []
 

@@ -1,6 +1,7 @@
 """The files that say what to install agree with each other, and with what is installed here."""
 
 import importlib.metadata
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -83,16 +85,44 @@ def test_code_generated_by_any_of_the_grpc_family_loads_on_grpcio() -> None:
     assert {version.release[:2] for version in family.values()} == {family["grpcio"].release[:2]}
 
 
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+
+
 def test_environment_yml_takes_python_and_pip_from_conda_and_the_rest_from_requirements() -> None:
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    python, pip, rest = environment["dependencies"]
-    assert python == "python" + PROJECT["project"]["requires-python"]
+    python, pip, rest = ENVIRONMENT["dependencies"]
+    # One minor version, with a single sign: repo2docker, behind Binder, overlooks any other form and takes Python 3.10.
+    [version] = re.findall(r"^python=(3\.\d+)$", python)
+    assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(version)
     assert pip == "pip"
     assert rest == {"pip": ["-r requirements.txt"]}
-    assert environment["name"] in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert ENVIRONMENT["name"] in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_names_every_make_target_that_it_promises() -> None:
+def test_the_dev_container_makes_the_environment_of_environment_yml() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert container["postCreateCommand"].split()[:3] == ["conda", "env", "create"]
+    assert (ROOT / container["postCreateCommand"].split("--file ")[1]).samefile(ROOT / "environment.yml")
+    interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter == f"/opt/conda/envs/{ENVIRONMENT['name']}/bin/python"
+    assert re.fullmatch(r"condaforge/miniforge3:[\d.]+-\d+", container["image"]), "one that does not move"
+
+
+def test_the_workflows_test_the_oldest_python_that_the_course_supports() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
+    oldest, newest = workflow["jobs"]["course"]["strategy"]["matrix"]["python"]
+    assert PROJECT["project"]["requires-python"] == f">={oldest}"
+    assert Version(oldest) < Version(newest)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem)
+def test_a_workflow_runs_no_action_that_somebody_else_can_change(path: Path) -> None:
+    used = re.findall(r"uses: (\S+)(.*)", path.read_text(encoding="utf-8"))
+    moving = [name for name, comment in used if not re.search(r"@[0-9a-f]{40}$", name) or "# v" not in comment]
+    assert [name for name in moving if not name.startswith("./")] == []
+
+
+def test_readme_and_contributing_name_make_targets_that_there_are() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^ {4})make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {"lab", "test", "refresh", "check"} <= named <= targets
+    texts = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
+    named = set(re.findall(r"(?:`|^ {4})make (\w+)", "\n".join(texts), re.MULTILINE))
+    assert {"lab", "test", "refresh", "check", "notebook", "update"} <= named <= targets
