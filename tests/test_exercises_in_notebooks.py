@@ -14,6 +14,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
@@ -107,6 +109,7 @@ def runs(
     """The runs of all chosen notebooks, started together: a wrong answer is often one that lets its check wait."""
     mine = [item for item in request.session.items if item.name.startswith("test_wrong_answers_are_told_why")]
     chosen: list[Path] = [item.callspec.params["path"] for item in mine if isinstance(item, pytest.Function)]
+    chosen.sort(key=lambda path: -sum(map(len, wrong_answers(path.stem[:2]).values())))  # the longest first
     with ThreadPoolExecutor(max_workers=4) as pool:
         yield {path: pool.submit(run_exercises, path, tmp_path_factory.mktemp(path.stem)) for path in chosen}
 
