@@ -23,6 +23,8 @@ from jupyter_client.manager import start_new_kernel
 from nbformat import NotebookNode
 
 # Those that wait, measure, and start and stop the most.
+pytestmark = pytest.mark.long
+
 DIFFERENT = ("05", "07", "08", "10", "11", "12", "13", "14")
 SAME = "03"  # servers that come back on the ports that they had, and one in a process of its own
 

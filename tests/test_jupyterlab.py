@@ -19,6 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
+pytestmark = pytest.mark.long
+
 PATHS = sorted(series.NOTEBOOKS.glob("*.ipynb"))
 AHEAD = 2
 MILLISECONDS_TO_RUN = 120_000
