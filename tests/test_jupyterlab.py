@@ -45,7 +45,7 @@ OPEN = """async path => {
 IDLE = "() => window.jupyterapp.shell.currentWidget.sessionContext.kernelDisplayStatus === 'idle'"
 STARTED = """() => window.jupyterapp.shell.currentWidget.content.widgets.some(cell =>
     cell.model.type === 'code' && (cell.model.executionCount !== null || cell.model.executionState === 'running'))"""
-SHOWS = "path => window.jupyterapp.shell.currentWidget?.context?.path === path"
+SHOWS = "path => window.jupyterapp?.shell.currentWidget?.context?.path === path"
 CELLS = """() => window.jupyterapp.shell.currentWidget.content.widgets.map(cell => ({
     type: cell.model.type,
     source: cell.model.sharedModel.getSource(),

@@ -151,7 +151,7 @@ def test_help_says_what_the_program_does(program: list[str], says: list[str]) ->
 
 
 def test_a_call_that_fails_otherwise_says_how() -> None:
-    with running_server() as (_, _, address):
-        client = run(*CLIENT, "--target", address, "--timeout", "0", "Chicago")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = run(*CLIENT, "--target", f"127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.3", "Chicago")
     assert (client.stdout, client.returncode) == ("", 1)
     assert client.stderr == "The call failed: DEADLINE_EXCEEDED: Deadline Exceeded\n"
