@@ -155,6 +155,11 @@ def test_the_text_of_a_timeline_is_its_labels_in_order_of_their_start() -> None:
     assert a_timeline().text.splitlines() == ["client  waits", "server  works on", "client  gives up"]
 
 
+def test_the_alternative_text_of_a_timeline_names_no_time_that_nobody_could_see() -> None:
+    alt = timeline({"client": [Span(4e-9, 0.0234, "waits"), Moment(0, "calls")]}).alt
+    assert "waits from 0 ms to 23.4 ms" in alt
+
+
 def test_a_timeline_whose_order_varies_takes_its_text_from_the_caller() -> None:
     assert timeline({"a": [Moment(0.1, "one")], "b": [Moment(0.1, "two")]}, text="Both answer").text == "Both answer"
 

@@ -251,8 +251,8 @@ class Axis:
         return (self.latest - self.earliest) / SECONDS[self.unit] or 1.0
 
     def time(self, seconds: float) -> str:
-        """A time on this axis, in words."""
-        return f"{short_number((seconds - self.earliest) / SECONDS[self.unit])} {self.unit}"
+        """A time on this axis, in words, as exactly as a picture shows it."""
+        return f"{short_number(round((seconds - self.earliest) / SECONDS[self.unit], 2))} {self.unit}"
 
     def x(self, seconds: float) -> float:
         return self.left + (seconds - self.earliest) / SECONDS[self.unit] / self.units * (self.right - self.left)
