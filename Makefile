@@ -1,4 +1,4 @@
-# make lab · make test · make hub · make refresh [NB=03] · make book · make check · make offline · make bench · make measure · make lock       needs Python >= 3.11 and make only
+# `make` alone says what there is. It needs Python >= 3.11, and for a class Node.js.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	@echo "make venv       install what learners need, and nothing else"
 	@echo "make hub        start a JupyterHub for a class; CLASS_PASSWORD=… names its password"
 	@echo "for maintainers:"
+	@echo "make tools      install what tests the course and maintains it, too"
 	@echo "make offline    make test, without a network, and an error if anything asks for one (Linux)"
 	@echo "make refresh    run all notebooks again and store their outputs; NB=03 for one"
 	@echo "make book       build a static site of the course, to read without Jupyter, into build/book"

@@ -464,7 +464,7 @@ def _(answer: Any) -> None:
 
 def _check_interrupted(answer: Any, stub_of: Any, servicer: _Page) -> None:
     """Raise KeyboardInterrupt in this thread while the learner's function waits."""
-    case = "I interrupted page(stub, cities, 2) while it waited."
+    case = "I interrupted page(stub, cities, 1.5) while it waited."
     me, fired = threading.get_ident(), threading.Event()
 
     def interrupt() -> None:
@@ -478,7 +478,7 @@ def _check_interrupted(answer: Any, stub_of: Any, servicer: _Page) -> None:
     returned, kept = False, None
     try:
         thread.start()
-        called(answer, stub, ["Boston", "Chicago"], 2)
+        called(answer, stub, ["Boston", "Chicago"], 1.5)
         returned = True
         fired.wait(PATIENCE)
         time.sleep(0)  # a place for an interrupt that comes late

@@ -128,7 +128,7 @@ WRONG = {
         ),
         (
             PAUSES_TOO_LONG,
-            "Every attempt gets stuck. 0.6 seconds were allowed, and it paused although they were over",
+            "seconds were allowed, and it paused although they were over",  # a busy machine may notice in another case
         ),
         (
             PAUSES_TOO_LONG.replace("sleep(0.05)", "sleep(min(0.05, max(deadline - time.monotonic(), 0)))"),
@@ -154,7 +154,7 @@ WRONG = {
         ),
         (
             spoilt("10.4", ("call.cancel()", "pass")),
-            "I interrupted page(stub, cities, 2) while it waited. A second later its calls still run",
+            "I interrupted page(stub, cities, 1.5) while it waited. A second later its calls still run",
         ),
         (
             spoilt("10.4", ("with suppress(grpc.RpcError):", "if True:")),
