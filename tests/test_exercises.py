@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import teams_lib.exercises as package
-from teams_lib.exercises import Result, _learner, _registry, _runner, _store, check, exercise, hint, solution
+from teams_lib.exercises import Result, _learner, _registry, _runner, _store, check, exercise, hint, nb07, solution
 
 import nbclient
 import nbformat
@@ -425,3 +425,26 @@ def test_in_a_kernel_every_kind_of_stub_is_not_attempted_and_every_solution_is_s
     shown = [cell.outputs[0].data["text/plain"] for cell in notebook.cells[1:]]
     assert shown[:4] == [f"{each.id} · not attempted yet" for each in exercises]
     assert shown[4:] == [f"{each.id} · solved: {each.title}" for each in exercises]
+
+
+def test_a_new_thread_of_grpc_counts_as_new_even_if_it_gets_the_ident_of_one_that_has_ended() -> None:
+    def sender() -> tuple[threading.Thread, threading.Event]:
+        running, over = threading.Event(), threading.Event()
+
+        def consume_request_iterator() -> None:  # as the function of grpc is called
+            running.set()
+            over.wait(10)
+
+        thread = threading.Thread(target=consume_request_iterator)
+        thread.start()
+        assert running.wait(10)
+        return thread, over
+
+    old, old_is_over = sender()
+    before = nb07._senders()
+    old_is_over.set()
+    old.join()
+    new, new_is_over = sender()
+    assert nb07._senders() - before == {new}
+    new_is_over.set()
+    new.join()

@@ -66,15 +66,18 @@ def _soon(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def _senders() -> set[int]:
+def _senders() -> set[threading.Thread]:
     """The threads in which grpc takes the requests of a call from their iterator."""
     found = set()
-    for ident, top in sys._current_frames().items():
-        frame = top
+    frames = sys._current_frames()
+    for thread in threading.enumerate():  # not by their idents: a new thread may get that of one that has ended
+        frame = frames.get(thread.ident or 0)
+        if frame is None:
+            continue
         while frame.f_back is not None and frame.f_code.co_name != "consume_request_iterator":
             frame = frame.f_back
         if frame.f_code.co_name == "consume_request_iterator":
-            found.add(ident)
+            found.add(thread)
     return found
 
 
@@ -217,7 +220,7 @@ def _(answer: Any) -> None:
     _require_nothing_left(call, server, 2, before)
 
 
-def _require_nothing_left(call: str, server: BackgroundServer, calls: int, before: set[int]) -> None:
+def _require_nothing_left(call: str, server: BackgroundServer, calls: int, before: set[threading.Thread]) -> None:
     if not _soon(lambda: _senders() <= before):
         raise NotYet(f"I called {call}. A second later, a thread of gRPC still waits: the requests never end.")
     if len(server.wait_for_calls(calls, SOON)) < calls:
