@@ -40,12 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
         listener.listen()
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers ``-n auto`` starts: one more than there are cores, since tests wait, too."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start what is marked as long first: at the end, one worker would run it, and the others wait."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)

@@ -275,9 +275,11 @@ class TestThreads:
         assert result.status == "not yet"
         assert result.message.startswith("The answer is right, but it leaves running: my poller. End what you start")
 
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # how it is stopped
-    def test_an_endless_loop_in_a_thread_is_named_and_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_endless_loop_in_a_thread_is_named_and_stopped_in_silence(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setattr(_runner, "GRACE", 0.1)
+        monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)  # in place of pytest's
 
         def spin() -> None:
             while True:
@@ -292,6 +294,7 @@ class TestThreads:
             if thread.name == "my spinner":
                 thread.join(5)
                 assert not thread.is_alive()
+        assert capsys.readouterr().err == ""
 
     def test_a_thread_that_ends_soon_is_no_leak(self) -> None:
         def double(x: int) -> int:

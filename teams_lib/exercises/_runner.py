@@ -27,10 +27,6 @@ Callback = TypeVar("Callback", bound=Callable[[], Any])
 _current = threading.local()
 
 
-class _Stopped(SystemExit):
-    """Ends the thread of a check that is out of time. As a SystemExit it passes `except Exception`, and in silence."""
-
-
 def clean_up(callback: Callback) -> Callback:
     """Have a check call this when it ends, however it ends; the last one registered is called first.
 
@@ -131,7 +127,8 @@ def _stop(
 def _interrupt(thread: threading.Thread) -> None:
     # Python has no public way to end a thread, and an endless loop would slow the kernel down until it restarts.
     # The exception arrives before the thread's next bytecode; a thread that waits in C gets it when it returns.
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Stopped))
+    # A SystemExit passes `except Exception`, and ends a thread in silence; one of its subclasses would not.
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
 
 
 def _out_of_time(where: str, stopped: bool) -> str:
