@@ -1,5 +1,6 @@
 """Exercises that check themselves: what a learner gets for every kind of answer."""
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -451,3 +452,31 @@ def test_a_new_thread_of_grpc_counts_as_new_even_if_it_gets_the_ident_of_one_tha
     assert nb07._senders() - before == {new}
     new_is_over.set()
     new.join()
+
+
+def test_a_look_for_grpcs_threads_keeps_no_handler_alive_that_has_ended() -> None:
+    ready, go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def handler() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            closed.set()
+
+    def worker() -> None:  # as grpc does after a cancellation, it drops the handler at its yield
+        running = handler()
+        next(running)
+        ready.set()
+        go.wait(10)
+
+    thread = threading.Thread(target=worker)
+    gc.disable()
+    try:
+        thread.start()
+        assert ready.wait(10)
+        nb07._senders()
+        go.set()
+        thread.join()
+        assert closed.is_set()
+    finally:
+        gc.enable()

@@ -70,6 +70,8 @@ def _senders() -> set[threading.Thread]:
     """The threads in which grpc takes the requests of a call from their iterator."""
     found = set()
     frames = sys._current_frames()
+    # Our own frame holds this dictionary: a cycle, which would keep the variables of every thread alive.
+    del frames[threading.get_ident()]
     for thread in threading.enumerate():  # not by their idents: a new thread may get that of one that has ended
         frame = frames.get(thread.ident or 0)
         if frame is None:
