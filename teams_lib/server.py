@@ -13,6 +13,7 @@ import atexit
 import html
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -86,7 +87,8 @@ class BackgroundServer:
         add: the generated ``add_…Servicer_to_server``; found by itself if the servicer inherits from a generated one.
         name: starting a server stops the one that runs under the same name; the services' names if not given. A server
             in a ``with`` block replaces nothing unless it has a name of its own.
-        port: 0 lets the operating system pick a free one.
+        port: 0 lets the operating system pick a free one. On Linux it stays with a stopped server: a client that still
+            calls there is refused, and never answered by somebody who got the same port.
         max_workers: how many handlers run at once; further calls wait.
         interceptors: `grpc.ServerInterceptor` objects, the first one outermost.
         options: pairs of a channel argument's name and its value. ``grpc.so_reuseport`` is 0 unless given here.
@@ -212,10 +214,24 @@ class BackgroundServer:
         )
         for servicer, adder in self._adders:
             adder(servicer, server)
-        self._port = _bind(server, LOOPBACK, self._port, self._credentials)
+        self._port = _bind(server, LOOPBACK, self._port or self._pick_port(), self._credentials)
         server.start()
         self._server, self._pool, self._state = server, pool, "running"
         _open.add(self)
+
+    def _pick_port(self) -> int:
+        """A free port, and a socket that has it as long as this object lives, without listening; or 0."""
+        if sys.platform != "linux":  # where only one socket at a time can have a port
+            return 0
+        held = socket.socket()
+        weakref.finalize(self, held.close)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC's has: one of them may listen
+        try:
+            held.bind((LOOPBACK, 0))
+        except OSError:
+            return 0  # gRPC will say so
+        port: int = held.getsockname()[1]
+        return port
 
     def stop(self, grace: float = 0) -> None:
         """Refuse new calls, give the running ones some time, cancel what is left. A stopped server stays stopped.

@@ -206,6 +206,32 @@ class TestStopping:
         assert get_team(address) == "Revolutionaries"
         server.stop()
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a stopped server does not keep its port")
+    def test_a_port_that_the_system_picked_goes_to_nobody_else_while_its_server_is_stopped(self) -> None:
+        server = BackgroundServer(TeamsServicer()).start()
+        address = server.address
+        port = int(address.rpartition(":")[2])
+        get_team(address)  # leaves a connection behind
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, port), timeout=5)
+        with socket.socket() as another, pytest.raises(OSError, match="already in use"):
+            another.bind((LOOPBACK, port))
+        server.start()
+        assert get_team(address) == "Revolutionaries"
+        server.stop()
+        del server
+        with socket.create_server((LOOPBACK, port)):
+            pass  # free again, as nobody can start that server any more
+
+    def test_a_port_of_ones_own_choice_is_free_while_its_server_is_stopped(self) -> None:
+        with socket.create_server((LOOPBACK, 0)) as free:
+            port = free.getsockname()[1]
+        with BackgroundServer(TeamsServicer(), port=port):
+            pass
+        with socket.create_server((LOOPBACK, port)):
+            pass
+
     def test_without_grace_a_running_call_ends_at_once(self) -> None:
         servicer = Blocked()
         with BackgroundServer(servicer) as server, grpc.insecure_channel(server.address) as channel:
