@@ -51,6 +51,7 @@ def run_in_all_orders(path: Path, progress: Path) -> Runs:
         timeout=SECONDS_A_CELL,
         kernel_name="python3",
         allow_errors=True,
+        extra_arguments=["--InteractiveShell.xmode=Plain"],  # a thousand tracebacks in colour take long to draw
         resources={"metadata": {"path": str(path.parent)}},
     )
 
