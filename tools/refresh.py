@@ -214,7 +214,8 @@ def refresh(chosen: Iterable[int] = (), check: bool = False) -> Outcome:
     """Run notebooks and store them; the others get their bars, and README.md and errors.md what is made of them all.
 
     Args:
-        chosen: the numbers of the notebooks to run; without any, all.
+        chosen: the numbers of the notebooks to run, and the first one with them, which counts the exercises of all;
+            without any, all.
         check: write nothing.
 
     Returns:
@@ -233,6 +234,8 @@ def refresh(chosen: Iterable[int] = (), check: bool = False) -> Outcome:
         raise series.SeriesError(
             f"no notebook has the number {', '.join(f'{number:02}' for number in sorted(unknown))}"
         )
+    if numbers:
+        numbers.add(entries[0].number)
     readme = series.README.read_text(encoding="utf-8")
     changed = _store(series.README, readme, series.generate_readme(readme, entries), check)
     broken = {}
