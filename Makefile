@@ -7,7 +7,7 @@ TOOLS := $(VENV)/tools-ready
 PROXY := $(VENV)/hub/node_modules/.bin/configurable-http-proxy
 export NB NAME TITLE  # what make notebook takes
 
-.PHONY: help venv tools lab hub proxy test offline refresh book check format bench measure lock
+.PHONY: help venv tools lab hub class proxy test offline refresh book check format bench measure lock
 .PHONY: update newest committed notebook release
 
 help:
@@ -54,14 +54,22 @@ $(TOOLS): $(READY) tools/requirements.txt
 lab: venv
 	$(BIN)/python -m jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
 
-hub: tools proxy
+hub: class tools proxy
 	$(BIN)/python -m jupyterhub -f tools/jupyterhub_config.py
+
+# What would stop a class is said before minutes of installing.
+class:
+	@test "$${#CLASS_PASSWORD}" -ge 8 || { \
+	  echo "Set CLASS_PASSWORD to what learners log in with, of 8 characters or more: CLASS_PASSWORD=… make hub"; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
+	  echo "JupyterHub's proxy needs Node.js 20 or newer, and 'node' is $$(node --version 2>&1 || true)."; \
+	  echo "Get one from https://nodejs.org/en/download: that of Debian 12, for one, is older."; exit 1; }
 
 proxy: $(PROXY)
 
 $(PROXY):
 	@command -v npm >/dev/null || { \
-	  echo "JupyterHub's proxy needs Node.js 20 or newer. On Debian and Ubuntu: sudo apt install npm"; exit 1; }
+	  echo "JupyterHub's proxy needs npm, and Node.js 20 or newer: https://nodejs.org/en/download"; exit 1; }
 	npm install --silent --no-save --prefix $(VENV)/hub configurable-http-proxy@5.3.0
 
 test: tools

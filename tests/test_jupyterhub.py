@@ -10,11 +10,12 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -37,11 +38,16 @@ NAMES = ("ada", "grace", "radia")
 SECONDS = 120  # for any one step, on a busy machine
 
 
-def quiet_port() -> int:
-    """A free port below those that the system hands out, so that no test running beside this one takes it."""
+COMMAND = [sys.executable, "-m", "jupyterhub", "-f", os.fspath(CONFIG)]
+
+
+def quiet_ports() -> int:
+    """The first of three free ports, below those that the system hands out: no test running beside this takes them."""
     while True:
         port = random.randrange(20_000, 30_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        with suppress(OSError), ExitStack() as sockets:
+            for number in range(port, port + 3):
+                sockets.enter_context(socket.create_server(("127.0.0.1", number)))
             return port
 
 
@@ -50,13 +56,13 @@ class Hub:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.address = f"http://127.0.0.1:{quiet_port()}"
+        port = quiet_ports()
+        self.address = f"http://127.0.0.1:{port}"
         self.log = folder / "hub.log"
-        command = [sys.executable, "-m", "jupyterhub", "-f", os.fspath(CONFIG), f"--JupyterHub.bind_url={self.address}"]
-        command += [f"--JupyterHub.hub_port={quiet_port()}"]
-        command += [f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{quiet_port()}"]
+        self.settings = {"CLASS_PASSWORD": PASSWORD, "CLASS_FOLDER": f"{folder / 'class'}", "CLASS_PORT": f"{port}"}
+        command = [*COMMAND, f"--JupyterHub.bind_url={self.address}"]  # for nobody outside
         with self.log.open("w", encoding="utf-8") as output:
-            environment = {**os.environ, "CLASS_PASSWORD": PASSWORD, "CLASS_FOLDER": os.fspath(folder / "class")}
+            environment = {**os.environ, **self.settings}
             self.process = psutil.Popen(command, stdout=output, stderr=output, cwd=folder, env=environment)
 
     def wait_until_it_answers(self) -> None:
@@ -217,6 +223,90 @@ def work(learners: list[Learner], numbers: list[str]) -> None:
 
     with ThreadPoolExecutor(len(learners)) as pool:
         list(pool.map(visit, learners, numbers))
+
+
+def refusal(folder: Path, **settings: str) -> str:
+    """What an instructor reads whose hub does not start."""
+    need_module("jupyterhub")
+    environment = {**os.environ, "CLASS_PASSWORD": PASSWORD, "CLASS_FOLDER": os.fspath(folder / "class"), **settings}
+    ended = subprocess.run(
+        COMMAND, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=SECONDS, check=False
+    )
+    assert ended.returncode == 1
+    return ended.stdout + ended.stderr
+
+
+OLD_NODE = """#!/bin/sh
+test "$1" = --version && echo v18.19.0
+"""
+
+
+def make(folder: Path, target: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the Makefile in another folder."""
+    for program in ("make", "node"):
+        if not shutil.which(program):
+            missing(f"{program} is not installed")
+    command = ["make", "-f", os.fspath(series.ROOT / "Makefile"), target]
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | variables, capture_output=True, encoding="utf-8", timeout=SECONDS
+    )
+
+
+def test_make_takes_a_node_that_is_new_enough(tmp_path: Path) -> None:
+    checked = make(tmp_path, "class", CLASS_PASSWORD=PASSWORD)
+    node = subprocess.run(["node", "--version"], capture_output=True, encoding="utf-8", timeout=SECONDS)
+    assert (checked.returncode == 0) == (int(node.stdout[1:].split(".")[0]) >= 20), checked.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program of the shell stands in for an old Node.js")
+@pytest.mark.parametrize(
+    ("password", "message"),
+    [
+        (
+            "short",
+            "Set CLASS_PASSWORD to what learners log in with, of 8 characters or more: CLASS_PASSWORD=… make hub",
+        ),
+        (PASSWORD, "JupyterHub's proxy needs Node.js 20 or newer, and 'node' is v18.19.0."),
+    ],
+)
+def test_make_says_what_a_class_lacks_before_it_installs_anything(tmp_path: Path, password: str, message: str) -> None:
+    node = tmp_path / "node"
+    node.write_text(OLD_NODE, encoding="utf-8")
+    node.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    ended = make(tmp_path, "hub", CLASS_PASSWORD=password, PATH=path)
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (2, message)
+    assert list(tmp_path.iterdir()) == [node]
+
+
+def test_a_class_without_a_password_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, CLASS_PASSWORD="") == (
+        "Set CLASS_PASSWORD to what learners log in with, of 8 characters or more: CLASS_PASSWORD=… make hub\n"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "class").write_text("a file", encoding="utf-8")
+    assert refusal(tmp_path) == (
+        f"The files of the class cannot be kept in {tmp_path / 'class'}: File exists. "
+        "Name another folder: CLASS_FOLDER=… make hub\n"
+    )
+
+
+@pytest.mark.parametrize("offset", range(3), ids=["the class's", "the proxy's", "the hub's"])
+def test_a_taken_port_is_named(tmp_path: Path, offset: int) -> None:
+    port = quiet_ports()
+    with socket.create_server(("127.0.0.1", port + offset)):
+        assert refusal(tmp_path, CLASS_PORT=f"{port}") == (
+            f"Port {port + offset} is taken, perhaps by a hub that runs already. "
+            "Stop that program, or take three other ports, from 9000 on: CLASS_PORT=9000 make hub\n"
+        )
+
+
+def test_a_second_hub_leaves_the_first_alone(hub: Hub) -> None:
+    proxy = hub.started()
+    assert "is taken, perhaps by a hub that runs already" in refusal(hub.folder, **hub.settings)
+    assert hub.started() == proxy
 
 
 def test_who_does_not_know_the_password_of_the_class_stays_outside(hub: Hub) -> None:
