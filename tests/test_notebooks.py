@@ -208,7 +208,7 @@ def test_outputs_are_the_same_on_every_machine_and_every_day(path: Path) -> None
         for text in strings(cell.outputs)
         if found(text)
     }
-    assert findings == {}
+    assert findings == {}, "show what is the same everywhere, such as a file's name in place of its path"
 
 
 LOADED = re.compile(
@@ -360,6 +360,13 @@ def test_exercises_a_recap_and_further_reading_close_the_notebook(path: Path) ->
     names = [name for _, name in headings(load(path))]
     wanted = ["Recap", "Further reading"] if path == PATHS[0] else ["Exercises", "Recap", "Further reading"]
     assert [name for name in names if name in wanted] == wanted
+
+
+@each_notebook
+def test_no_two_headings_are_alike(path: Path) -> None:
+    names = [name for _, name in headings(load(path))]
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    assert twice == [], "write another heading: a link to the second one would lead to the first"
 
 
 @each_notebook

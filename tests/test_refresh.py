@@ -106,10 +106,11 @@ def test_a_broken_cell_is_named_with_its_source_and_error(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "title", "course", "message"),
     [
-        ("first.ipynb", "# A", {"part": 1, "minutes": 5, "about": "Read"}, "name it NN_snake_case.ipynb"),
-        ("00_first.ipynb", "A", {"part": 1, "minutes": 5, "about": "Read"}, "begin the first cell with its title"),
-        ("00_first.ipynb", "# A", {"part": 9, "minutes": 5, "about": "Read"}, "its metadata needs"),
-        ("00_first.ipynb", "# A", {}, "its metadata needs"),
+        ("first.ipynb", "# 0 · A", {"part": 1, "minutes": 5, "about": "Read"}, "name it NN_snake_case.ipynb"),
+        ("00_first.ipynb", "A", {"part": 1, "minutes": 5, "about": "Read"}, "begin the first cell with '# 0 · "),
+        ("15_last.ipynb", "# A", {"part": 1, "minutes": 5, "about": "Read"}, "begin the first cell with '# 15 · "),
+        ("00_first.ipynb", "# 0 · A", {"part": 9, "minutes": 5, "about": "Read"}, "its metadata needs"),
+        ("00_first.ipynb", "# 0 · A", {}, "its metadata needs"),
     ],
 )
 def test_a_notebook_outside_the_series_is_told_what_it_lacks(

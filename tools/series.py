@@ -66,14 +66,15 @@ def _entry(path: Path) -> Entry:
     if name is None:
         raise SeriesError(f"{path.name}: name it NN_snake_case.ipynb")
     notebook = load(path)
-    title = re.match(r"# (?:\d+ · )?(.+)", notebook.cells[0].source) if notebook.cells else None
+    number = int(name[1])
+    title = re.match(rf"# {number} · (.+)", notebook.cells[0].source) if notebook.cells else None
     if title is None:
-        raise SeriesError(f"{path.name}: begin the first cell with its title, '# …'")
+        raise SeriesError(f"{path.name}: begin the first cell with '# {number} · ' and the title")
     course = notebook.metadata.get("course", {})
     if course.get("part") not in PARTS or not isinstance(course.get("minutes"), int) or not course.get("about"):
         wanted = '"course": {"part": 1, "minutes": 30, "about": "one line, verb first"}'
         raise SeriesError(f"{path.name}: its metadata needs {wanted}, with a part from 1 to {max(PARTS)}")
-    return Entry(path, int(name[1]), title[1].strip(), course["part"], course["minutes"], course["about"])
+    return Entry(path, number, title[1].strip(), course["part"], course["minutes"], course["about"])
 
 
 def bar(series: list[Entry], index: int) -> str:
