@@ -1,9 +1,17 @@
 """The shared code of the course on gRPC in Python: the Teams service, and what the notebooks need around it."""
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from teams_lib import environment
+try:
+    from teams_lib import environment
+except ModuleNotFoundError as error:  # a Python that finds this folder, since it runs in the one above
+    raise ModuleNotFoundError(
+        f"{error}: {sys.executable} does not have the course installed. "
+        "Use the Python of its environment, or install it, as README.md says.",
+        name=error.name,
+    ) from None
 
 environment.prepare()  # before the first import of grpc, here or in a notebook
 

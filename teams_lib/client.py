@@ -23,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 team = stub.GetTeam(teams_pb2.TeamRequest(city=city), timeout=args.timeout)
             except grpc.RpcError as error:
                 if error.code() == grpc.StatusCode.UNAVAILABLE:
-                    sys.exit(f"No Teams server answers at {args.target}. Start one: python -m teams_lib.server")
+                    sys.exit(
+                        f"No Teams server answers at {args.target}. Start one: python -m teams_lib.server\n"
+                        "If it listens elsewhere, say where: --target 127.0.0.1:PORT"
+                    )
                 sys.exit(f"The call failed: {error.code().name}: {error.details()}")
             print(f"Teams client received: {team.city} {team.nickname}")
 

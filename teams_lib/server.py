@@ -496,6 +496,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _find_adder(servicer := TeamsServicer())(servicer, server)
     try:
         port = _bind(server, args.host, args.port)
+    except PortTakenError as error:
+        sys.exit(f"{error}\nSuch as: python -m teams_lib.server --port 0")
     except ServerError as error:
         sys.exit(str(error))
     # A polite kill is a Ctrl-C; and a program started in the background of a shell would ignore Ctrl-C.

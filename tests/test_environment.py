@@ -64,6 +64,15 @@ def test_importing_the_package_alone_does_not_import_grpc() -> None:
     assert run("import sys, teams_lib; print('grpc' in sys.modules)").stdout == "False\n"
 
 
+def test_a_python_without_the_course_is_told_so() -> None:
+    bare = [sys.executable, "-S", "-c", "import teams_lib"]  # without site-packages
+    shown = subprocess.run(bare, cwd=Path(__file__).parent.parent, capture_output=True, encoding="utf-8", timeout=30)
+    assert shown.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: No module named 'packaging': {sys.executable} does not have the course installed. "
+        "Use the Python of its environment, or install it, as README.md says."
+    )
+
+
 def test_a_name_that_teams_lib_does_not_have_is_an_attribute_error() -> None:
     stderr = run("import teams_lib; teams_lib.Nothing").stderr
     assert stderr.endswith("AttributeError: module 'teams_lib' has no attribute 'Nothing'\n")

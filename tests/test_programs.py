@@ -83,6 +83,7 @@ def test_a_taken_port_is_a_plain_message() -> None:
     assert server.stderr == (
         f"Port {port} on 127.0.0.1 is taken: another program, or another notebook's kernel, listens there. "
         "Stop it, or take port 0, which is always free.\n"
+        "Such as: python -m teams_lib.server --port 0\n"
     )
 
 
@@ -111,7 +112,10 @@ def test_no_server_is_a_plain_message() -> None:
         target = f"{LOOPBACK}:{nobody.getsockname()[1]}"
         client = run(*CLIENT, "--target", target, "Chicago")
     assert (client.stdout, client.returncode) == ("", 1)
-    assert client.stderr == f"No Teams server answers at {target}. Start one: python -m teams_lib.server\n"
+    assert client.stderr == (
+        f"No Teams server answers at {target}. Start one: python -m teams_lib.server\n"
+        "If it listens elsewhere, say where: --target 127.0.0.1:PORT\n"
+    )
 
 
 @pytest.mark.parametrize(
