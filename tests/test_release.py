@@ -73,6 +73,12 @@ def test_a_release_is_the_course_as_committed_the_book_and_the_notes(project: Pa
     assert notes.read_text(encoding="utf-8") == "### Added\n\n- A lesson.\n"
 
 
+def test_a_release_of_what_is_not_committed_is_refused(project: Path) -> None:
+    (project / "CHANGELOG.md").write_text(f"{CHANGES}\n- One more.\n", encoding="utf-8")
+    with pytest.raises(release.ReleaseError, match=r"commit first what has changed: CHANGELOG\.md$"):
+        release.make("v1.2.3")
+
+
 @pytest.mark.parametrize("tag", ["v1.2.4", "1.2.3", ""])
 def test_a_tag_that_is_not_the_versions_is_refused(project: Path, tag: str) -> None:
     with pytest.raises(release.ReleaseError, match=r"pyproject\.toml has version 1\.2\.3, whose tag is v1\.2\.3, not"):

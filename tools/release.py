@@ -20,7 +20,7 @@ BUILD: Final = series.ROOT / "build"
 
 
 class ReleaseError(ValueError):
-    """The version, its tag and CHANGELOG.md don't fit together, or the book has not been built."""
+    """The version, its tag and CHANGELOG.md don't fit together, the book has not been built, or a commit is missing."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +61,8 @@ def make(tag: str) -> list[Path]:
     """Make the files of the release with this tag, and return their paths.
 
     Raises:
-        ReleaseError: the tag is not that of the version, CHANGELOG.md says nothing of it, or there is no book.
+        ReleaseError: the tag is not that of the version, CHANGELOG.md says nothing of it, there is no book, or a
+            change is not committed.
     """
     number = version()
     if tag != f"v{number}":
@@ -70,6 +71,12 @@ def make(tag: str) -> list[Path]:
     book = BUILD / "book"
     if not (book / "index.html").exists():
         raise ReleaseError("there is no book in build/book: run `make book`")
+    diff = ["git", "diff", "--name-only", "HEAD"]  # the book is made of files as they stand, the archive of the commit
+    changed = subprocess.run(
+        diff, cwd=series.ROOT, check=True, capture_output=True, encoding="utf-8"
+    ).stdout.splitlines()
+    if changed:
+        raise ReleaseError(f"commit first what has changed: {', '.join(changed)}")
     folder = BUILD / "release"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
