@@ -80,7 +80,9 @@ def test_an_exercise_is_handed_out_unsolved(path: Path) -> None:
     for cell in exercise_cells(path):
         exercise = exercise_of(cell)
         unsolved = Result(exercise.id, "not attempted")
-        assert cell.source == exercise.cell(exercise.stub)
+        assert cell.source == exercise.cell(exercise.stub), (
+            f"make the cell and the stub in teams_lib/exercises/nb{path.stem[:2]}.py the same"
+        )
         assert [output.data for output in cell.outputs] == [
             {"text/plain": repr(unsolved), "text/html": unsolved._repr_html_()}
         ]
