@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools import update
+
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / ".ci" / "newest"
-QUIET = "# What the newer packages change\n\n## Packages that moved\n\n| filelock | 3 | 4 |\n"
-LOUD = f"{QUIET}\n## Cells that show something else\n\n**04_x.ipynb, cell 7**\n"
+MOVED = [("filelock", "3", "4")]
+QUIET = update.report(MOVED, [], {}, [])
+CHANGED = update.report(MOVED, [update.Change("04_x.ipynb", 7, "UNAVAILABLE", "CANCELLED")], {}, [])
+BROKEN = update.report(MOVED, [], {"05_y.ipynb": "cell 3 failed"}, [])
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the script is for the Linux machine of the workflow")
 
@@ -27,7 +31,8 @@ class Machine:
         self.program("bin/make", f'cp told "${{2#REPORT=}}"\nexit {make}')
         self.program(
             "bin/gh",
-            f'[ "$2" = list ] && {{ echo "{issue}"; exit; }}\necho "$@" > asked\nfor file; do :; done\ncp "$file" body',
+            f'[ "$2" = list ] && {{ echo "$@" > searched; echo "{issue}"; exit; }}\n'
+            'echo "$@" > asked\nfor file; do :; done\ncp "$file" body',
         )
         variables = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
         variables["GITHUB_STEP_SUMMARY"] = os.fspath(folder / "summary")
@@ -49,17 +54,19 @@ def test_where_no_output_changes_the_summary_tells_and_no_issue_is_opened(tmp_pa
     assert (machine.status, machine.said("asked"), machine.said("summary")) == (0, "", QUIET)
 
 
-def test_a_changed_output_opens_an_issue(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, LOUD)
+@pytest.mark.parametrize("report", [CHANGED, BROKEN], ids=["a changed output", "a broken notebook"])
+def test_what_changes_the_course_opens_an_issue(tmp_path: Path, report: str) -> None:
+    machine = Machine(tmp_path, report)
     assert machine.status == 0
     assert machine.said("asked") == (
         "issue create --title The newest releases change the course --body-file build/newest.md\n"
     )
-    assert machine.said("body") == machine.said("summary") == LOUD
+    assert machine.said("body") == machine.said("summary") == report
 
 
 def test_an_issue_that_is_open_is_updated(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, LOUD, issue="17")
+    machine = Machine(tmp_path, CHANGED, issue="17")
+    assert "--state open --search in:title" in machine.said("searched")
     assert (machine.status, machine.said("asked")) == (0, "issue edit 17 --body-file build/newest.md\n")
 
 

@@ -2,9 +2,16 @@
 
 import importlib.metadata
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
+
+from tests.needs import missing
 
 import pytest
 import yaml
@@ -14,6 +21,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
+README, CONTRIBUTING, CHANGELOG = (
+    (ROOT / f"{name}.md").read_text(encoding="utf-8") for name in ("README", "CONTRIBUTING", "CHANGELOG")
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS = PROJECT["dependency-groups"]
 LEARNERS = [Requirement(line) for line in PROJECT["project"]["dependencies"] + GROUPS["test"]]
@@ -95,7 +105,7 @@ def test_environment_yml_takes_python_and_pip_from_conda_and_the_rest_from_requi
     assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(version)
     assert pip == "pip"
     assert rest == {"pip": ["-r requirements.txt"]}
-    assert ENVIRONMENT["name"] in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert ENVIRONMENT["name"] in README
 
 
 def test_the_dev_container_makes_the_environment_of_environment_yml() -> None:
@@ -107,22 +117,99 @@ def test_the_dev_container_makes_the_environment_of_environment_yml() -> None:
     assert re.fullmatch(r"condaforge/miniforge3:[\d.]+-\d+", container["image"]), "one that does not move"
 
 
-def test_the_workflows_test_the_oldest_python_that_the_course_supports() -> None:
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
-    oldest, newest = workflow["jobs"]["course"]["strategy"]["matrix"]["python"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOW = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS}
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def last_command(job: dict[str, Any]) -> str:
+    return [str(step["run"]) for step in job["steps"] if "run" in step][-1]
+
+
+def test_the_workflow_tests_the_systems_and_the_pythons_that_readme_names() -> None:
+    matrix = WORKFLOW["test"]["jobs"]["course"]["strategy"]["matrix"]
+    where = README.partition("### Where it runs")[2].partition("###")[0]
+    runners = {"Linux": "ubuntu-latest", "macOS": "macos-latest", "Windows": "windows-latest"}
+    assert matrix["system"] == [runner for system, runner in runners.items() if system in where]
+    oldest, newest = matrix["python"]
     assert PROJECT["project"]["requires-python"] == f">={oldest}"
-    assert Version(oldest) < Version(newest)
+    assert Version(oldest) < Version(newest) == max(map(Version, re.findall(r"3\.\d+", where)))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.stem)
+@each_workflow
+def test_a_job_without_a_matrix_runs_on_the_newest_python(path: Path) -> None:
+    newest = WORKFLOW["test"]["jobs"]["course"]["strategy"]["matrix"]["python"][-1]
+    assert set(re.findall(r'python-version: "(.*)"', path.read_text(encoding="utf-8"))) == {newest}
+
+
+def test_the_workflows_run_every_notebook_before_each_merge_each_week_and_before_a_release() -> None:
+    jobs = WORKFLOW["test"]["jobs"]
+    assert last_command(jobs["course"]) == "pytest --nbval -n auto"
+    assert last_command(jobs["everything"]) == ".ci/run"
+    assert {"make check", "make offline"} <= {line.partition("  #")[0] for line in lines_of(".ci/run")}
+    assert last_command(WORKFLOW["newest"]["jobs"]["newest"]) == ".ci/newest"
+    assert "schedule" in WORKFLOW["newest"][True]  # YAML takes the key `on` for a truth value
+    release = WORKFLOW["release"]["jobs"]
+    assert release["test"]["uses"] == "./.github/workflows/test.yml"
+    assert release["release"]["needs"] == "test"
+
+
+@each_workflow
+def test_a_step_that_fails_fails_its_workflow(path: Path) -> None:
+    assert re.findall(r"continue-on-error|\|\|", path.read_text(encoding="utf-8")) == []
+
+
+def lines_of(name: str) -> list[str]:
+    return (ROOT / name).read_text(encoding="utf-8").splitlines()
+
+
+@each_workflow
 def test_a_workflow_runs_no_action_that_somebody_else_can_change(path: Path) -> None:
     used = re.findall(r"uses: (\S+)(.*)", path.read_text(encoding="utf-8"))
     moving = [name for name, comment in used if not re.search(r"@[0-9a-f]{40}$", name) or "# v" not in comment]
     assert [name for name in moving if not name.startswith("./")] == []
 
 
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def make(*arguments: str) -> str:
+    """What make prints; this test may run below another make."""
+    if sys.platform == "win32" or not shutil.which("make"):
+        missing("make is not installed")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, encoding="utf-8", check=True).stdout
+
+
 def test_readme_and_contributing_name_make_targets_that_there_are() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    texts = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))
-    named = set(re.findall(r"(?:`|^ {4})make (\w+)", "\n".join(texts), re.MULTILINE))
+    targets = set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^ {4})make (\w+)", f"{README}\n{CONTRIBUTING}\n{CHANGELOG}", re.MULTILINE))
     assert {"lab", "test", "refresh", "check", "notebook", "update"} <= named <= targets
+
+
+def test_make_alone_tells_what_each_target_does() -> None:
+    targets = {name for names in re.findall(r"^\.PHONY: (.*)", MAKEFILE, re.MULTILINE) for name in names.split()}
+    told = re.findall(r"^make (\w+) {2,}\w", make(), re.MULTILINE)
+    assert sorted(told) == sorted(targets - {"help", "committed"})
+
+
+def test_make_test_runs_every_notebook_on_all_cores() -> None:
+    assert make("--dry-run", "test").splitlines()[-1].endswith("pytest --nbval -n auto")
+
+
+@pytest.mark.parametrize("target", ["update", "newest"])
+def test_what_rewrites_the_pins_first_asks_git_for_the_way_back_and_then_upgrades(target: str) -> None:
+    printed = make("--dry-run", target)
+    refusal, first = printed.index("Commit your changes first"), printed.index("uv pip compile")
+    assert refusal < first
+    compiled = [line for line in printed.splitlines() if "uv pip compile" in line]
+    assert [line for line in compiled if "--upgrade " not in line] == []
+
+
+def test_readme_and_contributing_name_files_that_there_are() -> None:
+    texts = f"{README}\n{CONTRIBUTING}".replace("\\", "/")
+    named = set(re.findall(r"(?<![\w./~])(?:notebooks|protobufs|teams_lib|tests|tools)/[\w/]+\.\w+", texts))
+    of_the_example = {name for name in named if re.search(r"(?:/|nb)15", name)}
+    assert len(named) > 20
+    assert [name for name in named - of_the_example if not (ROOT / name).exists()] == []

@@ -69,7 +69,7 @@ def test_a_release_is_the_course_as_committed_the_book_and_the_notes(project: Pa
         "grpc-course-1.2.3/CHANGELOG.md",
         "grpc-course-1.2.3/pyproject.toml",
     ]
-    assert "book/index.html" in zipfile.ZipFile(book).namelist()
+    assert zipfile.ZipFile(book).namelist() == ["book/", "book/index.html"]
     assert notes.read_text(encoding="utf-8") == "### Added\n\n- A lesson.\n"
 
 

@@ -1,5 +1,6 @@
 """make update: what it reports of packages and outputs, that it goes on after a broken notebook, and the way back."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -56,6 +57,20 @@ def test_no_limit_of_this_project_stays_when_lifted() -> None:
     assert len(wanted) == len(update.requirements(update.PROJECT.read_text(encoding="utf-8")))
 
 
+def test_what_pyproject_holds_back_is_named_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    outdated = [
+        {"name": "protobuf", "version": "7.36.2", "latest_version": "8.0.0"},
+        {"name": "PyYAML", "version": "6.0.3", "latest_version": "7.0"},
+        {"name": "comm", "version": "0.2.3", "latest_version": "0.3.0"},  # another package wants it
+    ]
+
+    def listed(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, json.dumps(outdated))
+
+    monkeypatch.setattr(update.subprocess, "run", listed)  # uv would ask the package index
+    assert update._held_back() == [("protobuf<8,>=7.36", "7.36.2", "8.0.0"), ("pyyaml<7,>=6", "6.0.3", "7.0")]
+
+
 # --- outputs ----------------------------------------------------------------------------------------------------------
 
 
@@ -69,6 +84,7 @@ def test_a_cell_that_shows_something_else_is_named_with_both() -> None:
 @pytest.mark.parametrize(
     ("output", "other"),
     [
+        (new_output("stream", name="stderr", text="E1\n"), new_output("stream", name="stderr", text="E2\n")),
         (new_output("display_data", {"image/svg+xml": "<a/>"}), new_output("display_data", {"image/svg+xml": "<b/>"})),
         (new_output("display_data", {"image/png": "b2xk"}), new_output("display_data", {"image/png": "bmV3"})),
         (new_output("execute_result", {"text/plain": "1"}), new_output("execute_result", {"text/plain": "2"})),
@@ -77,7 +93,7 @@ def test_a_cell_that_shows_something_else_is_named_with_both() -> None:
             new_output("error", ename="E", evalue="b", traceback=["E: b"]),
         ),
     ],
-    ids=["a drawing", "a picture", "a value", "an error"],
+    ids=["an error stream", "a drawing", "a picture", "a value", "an error"],
 )
 def test_whatever_a_cell_shows_is_compared(output: NotebookNode, other: NotebookNode) -> None:
     assert len(update.changes("04_x.ipynb", showing(output), showing(other))) == 1
