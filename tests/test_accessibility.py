@@ -108,6 +108,19 @@ def test_drawn_pictures_have_a_text_equivalent(path: Path) -> None:
 
 
 @each_notebook
+def test_a_picture_is_of_a_kind_that_is_tested_here(path: Path) -> None:
+    kinds = {mime for cell in code_cells(path) for output in cell.outputs for mime in output.get("data", {})}
+    assert {mime for mime in kinds if mime.startswith("image/")} <= {SVG, PNG}
+
+
+@each_notebook
+def test_whatever_is_more_than_text_has_a_text_too(path: Path) -> None:
+    # JupyterLab shows it until the cell is run, and so do readers of plain text.
+    shown = [output.data for cell in code_cells(path) for output in cell.outputs if "data" in output]
+    assert [data for data in shown if re.fullmatch(r"(?:<\S+ object>)?", data.get("text/plain", ""))] == []
+
+
+@each_notebook
 def test_an_svg_says_within_itself_what_it_shows(path: Path) -> None:
     drawn = stored(path, SVG)
     assert [text for image, text, _ in drawn if ElementTree.fromstring(image).findtext("{*}desc") != text] == []
@@ -375,7 +388,10 @@ def test_whether_a_server_runs_is_said_in_words() -> None:
     assert "stopped" in without_style(server._repr_html_())
 
 
-COLOURS = r"\b(?i:red|green|blue|orange|purple|yellow|gr[ae]y|vermil+ion)\b"
+COLOURS = (
+    r"\b(?i:red|green|blue|orange|purple|yellow|gr[ae]y|vermil+ion|pink|teal|cyan|magenta|violet|brown|white|"
+    r"black(?! hole))\b"
+)
 
 
 @each_page

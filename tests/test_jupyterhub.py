@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import runpy
 import shutil
 import socket
 import subprocess
@@ -17,12 +18,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 from tests.learners import notebook_path, right_answers, work_through
 from tests.needs import missing, need_module
-from tools import series
+from tools import lab, series
 
 import nbformat
 import psutil
@@ -30,6 +32,7 @@ import pytest
 import requests
 import websocket
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 CONFIG = series.ROOT / "tools" / "jupyterhub_config.py"
 PROXY = series.ROOT / ".venv" / "hub" / "node_modules" / ".bin" / "configurable-http-proxy"
@@ -213,6 +216,56 @@ def learners(hub: Hub) -> list[Learner]:
     return learners
 
 
+@pytest.fixture
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the configuration defines for a class in an empty folder."""
+    monkeypatch.setenv("CLASS_PASSWORD", PASSWORD)
+    monkeypatch.setenv("CLASS_FOLDER", os.fspath(tmp_path))
+    return SimpleNamespace(**runpy.run_path(os.fspath(CONFIG), {"get_config": Config}))
+
+
+def hand_out(configured: SimpleNamespace, name: str) -> Path:
+    """Do what comes before a learner's server starts, and return the learner's copy of the course."""
+    home = configured.c.SimpleLocalProcessSpawner.home_dir_template.format(username=name)
+    configured.hand_out(SimpleNamespace(home_dir=home, environment={}))
+    return Path(home, "grpc-course")
+
+
+@pytest.mark.parametrize("password", ["", "1234567"])
+def test_a_class_without_a_password_of_8_characters_does_not_start(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLASS_PASSWORD", password)
+    with pytest.raises(SystemExit, match="Set CLASS_PASSWORD to what learners log in with, of 8 characters or more"):
+        runpy.run_path(os.fspath(CONFIG), {"get_config": Config})
+
+
+def test_each_learner_has_a_copy_in_the_folder_of_the_class(configured: SimpleNamespace, tmp_path: Path) -> None:
+    assert [hand_out(configured, name) for name in NAMES] == [tmp_path / "homes" / n / "grpc-course" for n in NAMES]
+
+
+def test_a_copy_is_never_written_over(configured: SimpleNamespace) -> None:
+    notebook = hand_out(configured, "ada") / "notebooks" / notebook_path("03").name
+    notebook.write_text("an hour of work", encoding="utf-8")
+    hand_out(configured, "ada")
+    assert notebook.read_text(encoding="utf-8") == "an hour of work"
+
+
+def test_a_copy_that_could_not_be_finished_is_none(
+    configured: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(folder: Path) -> Path:
+        (folder / "notebooks").mkdir(parents=True)
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(lab, "copy_course", fill_the_disk)
+        with pytest.raises(OSError, match="No space left"):
+            hand_out(configured, "ada")
+    assert list((tmp_path / "homes" / "ada").iterdir()) == []
+    assert (hand_out(configured, "ada") / "README.md").exists()
+
+
 def work(learners: list[Learner], numbers: list[str]) -> None:
     """Let all learners run a notebook each, at the same time, and solve its exercises."""
 
@@ -329,6 +382,11 @@ def test_what_a_learner_solves_is_solved_for_nobody_else(learners: list[Learner]
     ada.show(f'{begin} nickname = "Nordics"; check("00.1", nickname)')
     ask = "from teams_lib.exercises import progress; progress().head"
     assert [learner.show(ask).strip("'").split()[0] for learner in (ada, *others)] == ["1", "0", "0"]
+
+
+def test_a_learner_runs_the_code_of_the_copy(hub: Hub, learners: list[Learner]) -> None:
+    used = Path(learners[0].show("import teams_lib; teams_lib.__file__").strip("'"))
+    assert used.parents[1] == hub.folder / "class" / "homes" / NAMES[0] / "grpc-course"
 
 
 def test_the_hub_ends_with_all_that_it_has_started(hub: Hub, learners: list[Learner]) -> None:

@@ -212,7 +212,8 @@ def test_outputs_are_the_same_on_every_machine_and_every_day(path: Path) -> None
 
 
 LOADED = re.compile(
-    r"(?:(?<![\w:-])(?!xmlns)[\w:-]+=[\"']?|\burl\([\"']?|\b(?:import|from|fetch)\b[\s(]*[\"'])(?:https?:)?//[^\"')\s>]+"
+    r"(?:(?<![\w:-])(?!xmlns)[\w:-]+=[\"']?|\burl\([\"']?|\w: *[\"']|!\[[^\]]*\]\(|"
+    r"\b(?:import|from|fetch)\b[\s(]*[\"'])(?:https?:)?//[^\"')\s>]+"
 )
 
 
@@ -227,6 +228,8 @@ LOADED = re.compile(
         '<style>@import "https://cdn.example/x.css";</style>',
         "import draw from 'https://cdn.example/x.js';",
         'await import("https://cdn.example/x.js")',
+        "require.config({paths: {x: 'https://cdn.example/x'}})",
+        "![a chart](https://cdn.example/x.png)",
     ],
 )
 def test_what_an_output_would_load_from_the_web_is_found(output: str) -> None:
@@ -234,10 +237,11 @@ def test_what_an_output_would_load_from_the_web_is_found(output: str) -> None:
 
 
 @each_notebook
-def test_outputs_load_nothing_from_the_web(path: Path) -> None:
+def test_outputs_and_texts_load_nothing_from_the_web(path: Path) -> None:
     shown = [data for cell in code_cells(path) for output in cell.outputs for data in output.get("data", {}).items()]
-    loaded = [LOADED.findall(text) for mime, data in shown if mime in ACTIVE for text in strings(data)]
-    assert [text for found in loaded for text in found] == []
+    texts = [text for mime, data in shown if mime in ACTIVE for text in strings(data)]
+    texts += [without_code(cell.source) for cell in markdown_cells(path)]
+    assert [found for text in texts for found in LOADED.findall(text)] == []
 
 
 @each_notebook
@@ -457,6 +461,32 @@ def test_no_cell_waits_for_ever_or_erases_what_it_showed(path: Path) -> None:
 def test_no_cell_hides_its_value_with_a_semicolon(path: Path) -> None:
     # nbval shows the value all the same: write `_ = call()`.
     assert [cell.source for cell in code_cells(path) if re.search(r";\s*(#.*)?\Z", cell.source)] == []
+
+
+# All learners of a class may share one machine, and its network.
+OPEN_TO_OTHERS = re.compile(r"0\.0\.0\.0|\[::\]|\(\(?[\"']{2}, ?\d")
+FIXED_PORT = re.compile(r"\bport ?= ?[1-9]|(?:add_(?:in)?secure_port|bind|create_server)\(.*[:,] ?[1-9]\d+")
+
+
+@pytest.mark.parametrize(
+    ("what", "source"),
+    [
+        (OPEN_TO_OTHERS, 'server.add_insecure_port("0.0.0.0:0")'),
+        (OPEN_TO_OTHERS, 'server.add_insecure_port("[::]:0")'),
+        (OPEN_TO_OTHERS, 'socket.create_server(("", 0))'),
+        (FIXED_PORT, "BackgroundServer(TeamsServicer(), port=50052)"),
+        (FIXED_PORT, 'server.add_insecure_port("127.0.0.1:50051")'),
+        (FIXED_PORT, 'listener.bind(("127.0.0.1", 8080))'),
+    ],
+)
+def test_a_server_in_a_neighbours_way_is_found(what: re.Pattern[str], source: str) -> None:
+    assert what.search(source)
+
+
+@each_notebook
+def test_servers_listen_to_this_machine_alone_on_a_port_that_is_free(path: Path) -> None:
+    listening = [cell.source for cell in code_cells(path)]
+    assert [text for text in listening if OPEN_TO_OTHERS.search(text) or FIXED_PORT.search(text)] == []
 
 
 @each_notebook
