@@ -89,7 +89,11 @@ def test_two_processes_can_solve_at_once(folder: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        process.communicate("go\n", timeout=30)
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=30)
     assert len(saved(folder)) == 40
 
 
@@ -138,6 +142,19 @@ class TestWhenNothingCanBeSaved:
 
         monkeypatch.setattr(_store, "_lock", refuse)  # chmod would not hold for root
         check("92.2", 1)
+        assert progress().head == "2 of 2 exercises solved"
+        assert progress().text.endswith(self.SENTENCE)
+
+    def test_a_disk_that_fills_up_leaves_what_was_saved(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        check("92.1", 1)
+
+        def write_half(path: Path, text: str, **_: str) -> None:
+            path.write_bytes(text[: len(text) // 2].encode())
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr(Path, "write_text", write_half)
+        check("92.2", 1)
+        assert saved(folder) == ["92.1"]
         assert progress().head == "2 of 2 exercises solved"
         assert progress().text.endswith(self.SENTENCE)
 
