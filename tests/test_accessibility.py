@@ -388,6 +388,26 @@ def test_whether_a_server_runs_is_said_in_words() -> None:
     assert "stopped" in without_style(server._repr_html_())
 
 
+MOUSE = re.compile(r"\bon\w+=|<button|<input|\btitle=|tabindex|<script")
+
+
+def html(path: Path) -> list[str]:
+    """What the cells of a notebook show as HTML."""
+    outputs = [output.get("data", {}) for cell in code_cells(path) for output in cell.outputs]
+    return [str(data["text/html"]) for data in outputs if "text/html" in data]
+
+
+@each_notebook
+def test_what_a_cell_shows_needs_no_mouse(path: Path) -> None:
+    assert [text for text in html(path) if MOUSE.search(text)] == []
+
+
+@each_notebook
+def test_what_a_cell_folds_away_or_puts_into_a_table_has_a_heading(path: Path) -> None:
+    assert [text for text in html(path) if text.count("<details") > text.count("<summary")] == []
+    assert [text for text in html(path) if "<table" in text and "<th" not in text] == []
+
+
 COLOURS = (
     r"\b(?i:red|green|blue|orange|purple|yellow|gr[ae]y|vermil+ion|pink|teal|cyan|magenta|violet|brown|white|"
     r"black(?! hole))\b"
@@ -621,5 +641,4 @@ def test_what_is_folded_away_opens_without_a_mouse(opened: Opened) -> None:
 
 
 def test_what_a_check_shows_needs_no_mouse() -> None:
-    shown = " ".join(each._repr_html_() for each in (*RESULTS, HINT))
-    assert re.findall(r"\bon\w+=|<button|<input|\btitle=|tabindex|<script", shown) == []
+    assert MOUSE.findall(" ".join(each._repr_html_() for each in (*RESULTS, HINT))) == []

@@ -237,11 +237,16 @@ def links_of(jupyterlab: Lab, number: int, source: str) -> list[tuple[Locator, s
 
 def follow(jupyterlab: Lab, path: Path, link: Locator, target: str) -> None:
     """Click a link of a notebook, wait for what it opens, and come back."""
+    from playwright.sync_api import TimeoutError as NeverShownError
+
     place, _, anchor = target.partition("#")
     link.click()
-    jupyterlab.page.wait_for_function(SHOWS, arg=address((path.parent / place).resolve() if place else path))
-    if anchor:
-        jupyterlab.page.wait_for_function(IN_VIEW, arg=unquote(anchor))
+    try:
+        jupyterlab.page.wait_for_function(SHOWS, arg=address((path.parent / place).resolve() if place else path))
+        if anchor:
+            jupyterlab.page.wait_for_function(IN_VIEW, arg=unquote(anchor))
+    except NeverShownError:
+        pytest.fail(f"A click on the link to {target} does not show that place.")
     jupyterlab.page.evaluate(OPEN, address(path))
 
 

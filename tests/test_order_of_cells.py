@@ -42,7 +42,7 @@ class Runs:
 
 def run_in_all_orders(path: Path, progress: Path) -> Runs:
     """Run a notebook's cells: reversed, in order, in order, reversed; stop at a cell that hangs or ends its kernel."""
-    runs, stored = Runs(), series.load(path)
+    runs, stored, reached = Runs(), series.load(path), ""
     forwards = [index for index, cell in enumerate(stored.cells) if cell.cell_type == "code"]
     names = {name for index in forwards for name in defined_by(stored.cells[index])}
     notebook = copy.deepcopy(stored)
@@ -57,9 +57,11 @@ def run_in_all_orders(path: Path, progress: Path) -> Runs:
 
     def run(order: Iterable[int]) -> Iterator[tuple[str, list[NotebookNode], list[NotebookNode]]]:
         """Run cells, and yield each one's number, its outputs, and what is stored for it."""
+        nonlocal reached
         for index in order:
+            reached = f"[{stored.cells[index].execution_count}]"
             shown = client.execute_cell(notebook.cells[index], index).outputs
-            yield f"[{stored.cells[index].execution_count}]", shown, stored.cells[index].outputs
+            yield reached, shown, stored.cells[index].outputs
 
     with client.setup_kernel(env={**os.environ, "TEAMS_PROGRESS_DIR": str(progress)}):
         try:
@@ -77,7 +79,7 @@ def run_in_all_orders(path: Path, progress: Path) -> Runs:
             [answer] = client.execute_cell(notebook.cells[forwards[0]], forwards[0]).outputs
             assert answer.data["text/plain"] == "42"
         except (CellTimeoutError, DeadKernelError) as error:
-            runs.without_end.append(str(error))
+            runs.without_end.append(f"{reached} {error}")
     return runs
 
 

@@ -15,6 +15,7 @@ from tests.needs import missing
 
 import pytest
 import yaml
+from jupyter_core.paths import jupyter_path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -72,6 +73,15 @@ def test_every_tool_is_pinned_within_its_range(wanted: Requirement) -> None:
 @pytest.mark.parametrize("wanted", LEARNERS, ids=str)
 def test_what_is_installed_is_what_is_pinned(wanted: Requirement) -> None:
     assert importlib.metadata.version(wanted.name) == pinned(wanted, PINNED)
+
+
+def test_the_extension_of_jupyterlab_is_installed_as_it_is_here() -> None:
+    def files(folder: Path) -> dict[Path, bytes]:
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    places = [Path(folder, "teams-alt-text") for folder in jupyter_path("labextensions")]
+    installed = next(filter(Path.exists, places))
+    assert files(installed) == files(ROOT / "teams_lib" / "alt_text"), "install it again: `pip install -e .`"
 
 
 def test_every_dependency_has_a_reason_beside_it() -> None:
