@@ -64,6 +64,24 @@ def test_where_a_file_is_in_the_way_nothing_is_written(repository: Path) -> None
     assert shown.stderr == f"teams_lib/exercises/{mine.name} is there already: move it away first\n"
 
 
+def test_nothing_of_the_template_is_left_to_fill_in() -> None:
+    need_module("jupytext")
+    from tools import new
+
+    meant = {"CONTRIBUTING", "INTERNAL", "PNG", "WRONG"}
+    for text in new.new_files(f"{NEXT}", "security", "Keep strangers out").values():
+        assert set(re.findall(r"(?<![A-Za-z])[A-Z]{2,}(?![a-z])", text)) <= meant
+
+
+def test_a_word_of_the_template_that_holds_a_placeholder_stays(tmp_path: Path) -> None:
+    need_module("jupytext")
+    from tools import new
+
+    (tmp_path / "a.md").write_text("# NUMBER · TITLE\n\nYou CANNOT miss nbNN.py and NN.1.\n", encoding="utf-8")
+    filled = new._fill(tmp_path / "a.md", 7, "Read a TITLE")
+    assert filled == "# 7 · Read a TITLE\n\nYou CANNOT miss nb07.py and 07.1.\n"
+
+
 def test_a_notebook_from_the_template_passes_every_test_at_once(repository: Path) -> None:
     made = new_notebook(repository, str(NEXT), "keep_strangers_out", "Keep strangers out")
     assert (made.returncode, made.stderr) == (0, "")

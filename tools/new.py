@@ -17,6 +17,7 @@ import jupytext  # type: ignore[import-untyped]
 TEMPLATE: Final = series.ROOT / "tools" / "template"
 NAME: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 TITLE: Final = re.compile(r"\w[^\"\\\n]*")
+PLACEHOLDER: Final = re.compile(r"(?<![A-Z])(?:NN|NUMBER|TITLE)(?![A-Z])")
 MINUTES: Final = 30
 
 
@@ -81,8 +82,8 @@ def new_files(number: str, name: str, title: str) -> dict[Path, str]:
 
 
 def _fill(template: Path, number: int, title: str) -> str:
-    text = template.read_text(encoding="utf-8")
-    return text.replace("NN", f"{number:02}").replace("NUMBER", str(number)).replace("TITLE", title)
+    given = {"NN": f"{number:02}", "NUMBER": str(number), "TITLE": title}
+    return PLACEHOLDER.sub(lambda found: given[found[0]], template.read_text(encoding="utf-8"))
 
 
 def _notebook(markdown: str, part: int) -> str:
