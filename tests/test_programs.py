@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 from teams_lib.server import LOOPBACK
@@ -43,6 +44,8 @@ def test_the_client_prints_a_line_for_each_city_and_the_server_each_calls_metada
             "Teams client received: Philadelphia Foxes",
             "Teams client received: Miami not a member",
         ]
+        readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+        assert re.findall(r"^ {4}(Teams client .*)", readme, re.MULTILINE) == client.stdout.splitlines()
         assert (client.stderr, client.returncode) == ("", 0)
         for _ in range(3):
             assert re.fullmatch(r"/Teams/GetTeam OK user-agent='grpc-python/.*'\n", output.readline())

@@ -115,7 +115,7 @@ def test_environment_yml_takes_python_and_pip_from_conda_and_the_rest_from_requi
     assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(version)
     assert pip == "pip"
     assert rest == {"pip": ["-r requirements.txt"]}
-    assert ENVIRONMENT["name"] in README
+    assert f"conda env create && conda activate {ENVIRONMENT['name']}\n" in README
 
 
 def test_the_dev_container_makes_the_environment_of_environment_yml() -> None:
@@ -202,6 +202,12 @@ def test_make_alone_tells_what_each_target_does() -> None:
     targets = {name for names in re.findall(r"^\.PHONY: (.*)", MAKEFILE, re.MULTILINE) for name in names.split()}
     told = re.findall(r"^make (\w+) {2,}\w", make(), re.MULTILINE)
     assert sorted(told) == sorted(targets - {"help", "committed"})
+
+
+def test_pytest_takes_up_the_notebooks_and_nothing_but_nbval_itself_says_how_strictly() -> None:
+    options = PROJECT["tool"]["pytest"]["ini_options"]
+    assert options["testpaths"][0] == "notebooks"
+    assert "nbval" not in options["addopts"]  # --nbval-lax or --nbval-sanitize-with would hide what has changed
 
 
 def test_make_test_runs_every_notebook_on_all_cores() -> None:
