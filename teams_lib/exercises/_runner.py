@@ -172,13 +172,13 @@ def _left_running(before: set[threading.Thread]) -> str | None:
     if _started_since(before):
         gc.collect()  # the workers of a pool end when the pool is gone
     end = time.monotonic() + GRACE
-    for each in _started_since(before):
-        each.join(max(0.0, end - time.monotonic()))
-    names = sorted(each.name for each in _started_since(before))
-    if not names:
+    # Looked at until there is none: one that is about to end may come to light at any look.
+    while (left := _started_since(before)) and (seconds := end - time.monotonic()) > 0:
+        left[0].join(seconds)
+    if not left:
         return None
     return (
-        f"The answer is right, but it leaves running: {', '.join(names)}. "
+        f"The answer is right, but it leaves running: {', '.join(sorted(each.name for each in left))}. "
         "End what you start: stop a server, shut an executor down, join a thread, or let `with` do it."
     )
 

@@ -18,6 +18,9 @@ CITIES: Final = ["Chicago", "Boston", "Seattle"]
 YEAR: Final = 365 * 24 * 3600.0
 """A call without a deadline has far more seconds left than these."""
 
+PATIENCE: Final = 1.0
+"""Seconds that a call waits for others that should be there at once."""
+
 
 class _Watching(TeamsServicer):
     """Remembers what it sees of each call: the time left for it, in seconds, and the client's end of the connection."""
@@ -49,7 +52,8 @@ class _Gathering(_Watching):
         with self._changed:
             self._arrived.add(request.city)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._arrived.issuperset(CITIES), 0.2)
+            # If one call gave up, the others would wait in vain.
+            self._changed.wait_for(lambda: self._answered or self._arrived.issuperset(CITIES), PATIENCE)
             self.together = self.together or (self._answered == 0 and self._arrived.issuperset(CITIES))
         if self.together:
             time.sleep(0.04 * (len(CITIES) - CITIES.index(request.city)))

@@ -195,16 +195,18 @@ def _require_read(call: str, stub: _Watched) -> None:
 
 
 class _Listening(TeamsServicer):
-    """Passes ListTeams on to the learner's servicer, and notes the cities that it yields."""
+    """Passes ListTeams on to the learner's servicer, and notes the cities that it yields and that the call is over."""
 
     def __init__(self, learners: Any) -> None:
         super().__init__()
         self.learners = learners
         self.yielded: list[str] = []
+        self.over = threading.Event()
 
     def ListTeams(
         self, request: teams_pb2.ListTeamsRequest, context: grpc.ServicerContext
     ) -> Iterator[teams_pb2.TeamResponse]:
+        context.add_callback(self.over.set)
         for team in self.learners.ListTeams(request, context):
             self.yielded.append(team.city)
             yield team
@@ -322,7 +324,7 @@ def _search(answer: Any, step: _Steps) -> tuple[Any, list[str]]:
         else:
             _ = list(stream)
         stream.cancel()
-        time.sleep(0.05)  # for the cancellation to arrive: no event tells the client
+        listening.over.wait(PATIENCE)
         step.gone.set()
         if not server.wait_for_calls(1, PATIENCE):
             raise NotYet("The client left, and the handler still runs.")

@@ -6,6 +6,7 @@ events. A time is judged only where the exercise is about time, and with room fo
 
 import ctypes
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -193,8 +194,10 @@ def _(answer: Any) -> None:
         waiting = _Waiting(answer)
         stub = teams_pb2_grpc.TeamsStub(connect(serve(waiting).address))
         clean_up(waiting.news.set)  # so that a handler that only waits for this ends
-        call = stub.GetTeam.future(CHICAGO, timeout=timeout)
-        waiting.entered.wait(PATIENCE)
+        for _ in range(5):  # on a slow machine a deadline may pass before the handler begins
+            call = stub.GetTeam.future(CHICAGO, timeout=timeout)
+            if waiting.entered.wait(min(timeout, PATIENCE)):
+                break
         return waiting, call
 
     waiting, _call = start(timeout=10)
@@ -297,7 +300,17 @@ def _(answer: Any) -> None:
 
     def run(case: str, seconds: float, *script: grpc.StatusCode | None) -> tuple[object, _Attempts, float]:
         """What came out, a value or a code; the attempts; how long it idled after the time and the attempts."""
+        for _ in range(3):
+            outcome, attempts, idle, overdrawn = run_once(case, seconds, *script)
+            if not overdrawn:
+                return outcome, attempts, idle
+        # A slow machine may come between the learner's look at the clock and an attempt, but hardly three times.
+        raise NotYet(f"{case} {overdrawn}")
+
+    def run_once(case: str, seconds: float, *script: grpc.StatusCode | None) -> tuple[object, _Attempts, float, str]:
+        """The same, and what is wrong with an attempt that got more time than was left."""
         attempts = _Attempts()
+        overdrawn = ""
         channel = connect(serve(_Moody(*script)).address, attempts)
         outcome: object
         begin = time.monotonic()
@@ -321,8 +334,8 @@ def _(answer: Any) -> None:
             if timeout > 0.2 + 1e-6:
                 raise NotYet(f"{case} An attempt had timeout={timeout:.2f}; 0.2 is the most.")
             if timeout > max(left, 0) + ROUNDING:
-                raise NotYet(
-                    f"{case} {seconds:g} seconds were allowed. An attempt began with {max(left, 0):.2f} of them left, "
+                overdrawn = (
+                    f"{seconds:g} seconds were allowed. An attempt began with {max(left, 0):.2f} of them left, "
                     f"and got timeout={timeout:.2f}."
                 )
         for (earlier, _), (later, _) in zip(attempts.log, attempts.log[1:], strict=False):
@@ -330,7 +343,7 @@ def _(answer: Any) -> None:
                 raise NotYet(f"{case} An attempt followed the one before it without a pause of 0.05 seconds.")
         if took > seconds + PATIENCE:
             raise NotYet(f"{case} {seconds:g} seconds were allowed, but it took {took:.1f}.")
-        return outcome, attempts, idle
+        return outcome, attempts, idle, overdrawn
 
     case = "The first attempt got UNAVAILABLE, the second got stuck, the third would be answered."
     got, attempts, _ = run(case, 1.5, unavailable, late, None)
@@ -462,6 +475,12 @@ def _(answer: Any) -> None:
     _check_interrupted(answer, stub_of, _Page(2, slow=frozenset({"Boston", "Chicago"})))
 
 
+def _waits(ident: int) -> bool:
+    """Whether a thread waits for another one: whatever of Python or gRPC it waits for, it does so here."""
+    frame = sys._current_frames().get(ident)
+    return frame is not None and frame.f_code is threading.Condition.wait.__code__
+
+
 def _check_interrupted(answer: Any, stub_of: Any, servicer: _Page) -> None:
     """Raise KeyboardInterrupt in this thread while the learner's function waits."""
     case = "I interrupted page(stub, cities, 1.5) while it waited."
@@ -469,6 +488,10 @@ def _check_interrupted(answer: Any, stub_of: Any, servicer: _Page) -> None:
 
     def interrupt() -> None:
         if servicer.all_here.wait(PATIENCE):
+            # A call may run before the function has it in hand: until it waits, no code of its could cancel that.
+            end = time.monotonic() + PATIENCE / 2
+            while not _waits(me) and time.monotonic() < end:
+                time.sleep(0.005)
             # What the stop button does to the main thread; a check runs in another one.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(KeyboardInterrupt))
         fired.set()

@@ -114,7 +114,8 @@ class _Gathering(TeamsServicer):
         with self.changed:
             self._arrived.add(request.city)
             self.changed.notify_all()
-            self.changed.wait_for(lambda: self._arrived.issuperset(self.cities), 0.3)
+            # If one call gave up, the others would wait in vain.
+            self.changed.wait_for(lambda: self._answered or self._arrived.issuperset(self.cities), 0.8)
             self.together = self.together or (self._answered == 0 and self._arrived.issuperset(self.cities))
             if request.city == "Atlantis":
                 context.abort(grpc.StatusCode.NOT_FOUND, "Atlantis has no team")
