@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
@@ -269,6 +269,19 @@ def _(answer: Any) -> None:
 # --- 14.5 -------------------------------------------------------------------------------------------------------------
 
 
+class _Games(list[teams_pb2.GameResult]):
+    """Keeps the last game back until `report` has come back, a moment at most: they never all arrive before that."""
+
+    def __init__(self, games: Iterable[teams_pb2.GameResult]) -> None:
+        super().__init__(games)
+        self.is_back = threading.Event()
+
+    def __iter__(self) -> Iterator[teams_pb2.GameResult]:
+        yield from self[:-1]
+        self.is_back.wait(PATIENCE / 3)
+        yield from self[-1:]
+
+
 @exercise(
     "14.5",
     title="The games that never arrive",
@@ -288,11 +301,13 @@ def _(answer: Any) -> None:
     ),
 )
 def _(answer: Any) -> None:
-    for games, accepted in (([GAME] * 1_000, 1_000), ([GAME, teams_pb2.GameResult(home_city="Atlantis")], 1)):
+    for reported, accepted in (([GAME] * 1_000, 1_000), ([GAME, teams_pb2.GameResult(home_city="Atlantis")], 1)):
+        games = _Games(reported)
         servicer = TeamsServicer()
         stub = _stub(serve(servicer).address)
         call = f"report(stub, games) with {len(games)} games"
         got = called(answer, stub, games)
+        games.is_back.set()
         if got is None:
             time.sleep(0.2)  # for the games to arrive
         counted = sum(record.wins for record in servicer.league.standings())

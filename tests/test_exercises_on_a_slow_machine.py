@@ -1,4 +1,4 @@
-"""Right answers are right on a slow machine, too: each test stands still where a machine under load may."""
+"""Exercises are judged alike on a slow machine: each test stands still where a machine under load may."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from teams_lib import teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import Result, _runner, check, find, nb04, nb10, nb12, serve
+from teams_lib.exercises import Result, _runner, check, find, nb04, nb10, nb12, nb14, serve
 
 import grpc
 import pytest
@@ -115,6 +115,16 @@ def test_a_call_may_run_before_its_caller_has_it_in_hand(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(nb10, "teams_pb2_grpc", SimpleNamespace(TeamsStub=Stub))
     assert solve("10.4").message == find("10.4").title
+
+
+def test_a_caller_that_comes_back_too_soon_may_take_its_time_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nb14, "PATIENCE", 3.0)  # the test must not depend on how long its own stall really takes
+
+    def report(stub: Any, games: list[teams_pb2.GameResult]) -> None:
+        _call = stub.ReportGames.future(iter(games), timeout=5)
+        time.sleep(0.3)  # long enough for all games to arrive
+
+    assert check("14.5", report).message.endswith("It came back, but the server has not counted them all.")
 
 
 @pytest.mark.parametrize("look", range(1, 6))
