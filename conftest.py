@@ -6,11 +6,16 @@ notebooks inherit all of it.
 
 import os
 import socket
-from contextlib import ExitStack, suppress
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
 
 import pytest
+from jupyter_client.manager import KernelManager
 
 DEAD_PROXY = "http://127.0.0.1:9"
 PROGRESS = pytest.StashKey[Path]()
@@ -31,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # our code, in the workers of pytest-xdist, which start with these. Other programs, kernels too, say nothing.
     environment.setenv("PYTHONWARNDEFAULTENCODING", "1")
     environment.setenv("PYTHONWARNINGS", "ignore::EncodingWarning")
+    if sys.platform != "win32":  # which has no sockets that are files
+        stack.enter_context(_kernels_without_ports(environment))
     progress = stack.enter_context(TemporaryDirectory(prefix="teams-progress-", ignore_cleanup_errors=True))
     environment.setenv("TEAMS_PROGRESS_DIR", progress)
     config.stash[PROGRESS] = Path(progress)
@@ -38,6 +45,23 @@ def pytest_configure(config: pytest.Config) -> None:
     with suppress(OSError):  # taken already, by another worker or program: as good
         listener.bind(("127.0.0.1", 50051))
         listener.listen()
+
+
+@contextmanager
+def _kernels_without_ports(environment: pytest.MonkeyPatch) -> Iterator[None]:
+    """Speak to kernels through files.
+
+    Else jupyter_client chooses ports for a kernel, a second or more before it listens there. If a server of another
+    test gets one meanwhile, ZeroMQ hears HTTP/2 and gives that connection up, and the test waits for ever.
+    """
+    genuine = KernelManager.__init__
+    with TemporaryDirectory(prefix="kernels-") as folder:
+
+        def init(self: KernelManager, *arguments: Any, **options: Any) -> None:
+            genuine(self, *arguments, **{"transport": "ipc", "ip": f"{folder}/{uuid4().hex}"} | options)
+
+        environment.setattr(KernelManager, "__init__", init)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
