@@ -4,6 +4,7 @@ A dead proxy is configured, the course's usual port is taken, and no progress is
 notebooks inherit all of it.
 """
 
+import itertools
 import os
 import socket
 import sys
@@ -12,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from jupyter_client.manager import KernelManager
@@ -54,11 +54,11 @@ def _kernels_without_ports(environment: pytest.MonkeyPatch) -> Iterator[None]:
     Else jupyter_client chooses ports for a kernel, a second or more before it listens there. If a server of another
     test gets one meanwhile, ZeroMQ hears HTTP/2 and gives that connection up, and the test waits for ever.
     """
-    genuine = KernelManager.__init__
+    genuine, numbers = KernelManager.__init__, itertools.count()
     with TemporaryDirectory(prefix="kernels-") as folder:
 
         def init(self: KernelManager, *arguments: Any, **options: Any) -> None:
-            genuine(self, *arguments, **{"transport": "ipc", "ip": f"{folder}/{uuid4().hex}"} | options)
+            genuine(self, *arguments, **{"transport": "ipc", "ip": f"{folder}/{next(numbers)}"} | options)
 
         environment.setattr(KernelManager, "__init__", init)
         yield
