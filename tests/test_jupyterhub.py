@@ -22,6 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+from tests import checkout
 from tests.learners import notebook_path, right_answers, work_through
 from tests.needs import missing, need_module
 from tools import lab, series
@@ -294,19 +295,10 @@ test "$1" = --version && echo v18.19.0
 """
 
 
-def make(folder: Path, target: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the Makefile in another folder."""
-    for program in ("make", "node"):
-        if not shutil.which(program):
-            missing(f"{program} is not installed")
-    command = ["make", "-f", os.fspath(series.ROOT / "Makefile"), target]
-    return subprocess.run(
-        command, cwd=folder, env=os.environ | variables, capture_output=True, encoding="utf-8", timeout=SECONDS
-    )
-
-
 def test_make_takes_a_node_that_is_new_enough(tmp_path: Path) -> None:
-    checked = make(tmp_path, "class", CLASS_PASSWORD=PASSWORD)
+    if not shutil.which("node"):
+        missing("node is not installed")
+    checked = checkout.make("class", folder=tmp_path, CLASS_PASSWORD=PASSWORD)
     node = subprocess.run(["node", "--version"], capture_output=True, encoding="utf-8", timeout=SECONDS)
     assert (checked.returncode == 0) == (int(node.stdout[1:].split(".")[0]) >= 20), checked.stdout
 
@@ -327,7 +319,7 @@ def test_make_says_what_a_class_lacks_before_it_installs_anything(tmp_path: Path
     node.write_text(OLD_NODE, encoding="utf-8")
     node.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    ended = make(tmp_path, "hub", CLASS_PASSWORD=password, PATH=path)
+    ended = checkout.make("hub", folder=tmp_path, CLASS_PASSWORD=password, PATH=path)
     assert (ended.returncode, ended.stdout.splitlines()[0]) == (2, message)
     assert list(tmp_path.iterdir()) == [node]
 

@@ -2,16 +2,12 @@
 
 import importlib.metadata
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from tests.needs import missing
+from tests import checkout
 
 import pytest
 import yaml
@@ -183,15 +179,6 @@ def test_a_workflow_runs_no_action_that_somebody_else_can_change(path: Path) -> 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def make(*arguments: str) -> str:
-    """What make prints; this test may run below another make."""
-    if sys.platform == "win32" or not shutil.which("make"):
-        missing("make is not installed")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    command = ["make", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, encoding="utf-8", check=True).stdout
-
-
 def test_readme_and_contributing_name_make_targets_that_there_are() -> None:
     targets = set(re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE))
     named = set(re.findall(r"(?:`|^ {4})make (\w+)", f"{README}\n{CONTRIBUTING}\n{CHANGELOG}", re.MULTILINE))
@@ -200,7 +187,7 @@ def test_readme_and_contributing_name_make_targets_that_there_are() -> None:
 
 def test_make_alone_tells_what_each_target_does() -> None:
     targets = {name for names in re.findall(r"^\.PHONY: (.*)", MAKEFILE, re.MULTILINE) for name in names.split()}
-    told = re.findall(r"^make (\w+) {2,}\w", make(), re.MULTILINE)
+    told = re.findall(r"^make (\w+) {2,}\w", checkout.make().stdout, re.MULTILINE)
     needed_by_others = {"class", "committed"}
     assert sorted(told) == sorted(targets - needed_by_others - {"help"})
 
@@ -212,12 +199,12 @@ def test_pytest_takes_up_the_notebooks_and_nothing_but_nbval_itself_says_how_str
 
 
 def test_make_test_runs_every_notebook_on_all_cores() -> None:
-    assert make("--dry-run", "test").splitlines()[-1].endswith("pytest --nbval -n auto")
+    assert checkout.make("--dry-run", "test").stdout.splitlines()[-1].endswith("pytest --nbval -n auto")
 
 
 @pytest.mark.parametrize("target", ["update", "newest"])
 def test_what_rewrites_the_pins_first_asks_git_for_the_way_back_and_then_upgrades(target: str) -> None:
-    printed = make("--dry-run", target)
+    printed = checkout.make("--dry-run", target).stdout
     refusal, first = printed.index("Commit your changes first"), printed.index("uv pip compile")
     assert refusal < first
     compiled = [line for line in printed.splitlines() if "uv pip compile" in line]
