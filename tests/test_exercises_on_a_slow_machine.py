@@ -46,8 +46,8 @@ def stall_in_handler(monkeypatch: pytest.MonkeyPatch, servicer: type, number: in
     monkeypatch.setattr(servicer, "GetTeam", get_team)
 
 
-def solve(exercise_id: str, **names: object) -> Result:
-    """Hand in the solution of an exercise, as a notebook in which these names are defined."""
+def solve(exercise_id: str, spoilt: tuple[str, str] = ("", ""), **names: object) -> Result:
+    """Hand in the solution of an exercise, or one with a change, as a notebook in which these names are defined."""
     learner: dict[str, Any] = {
         "asyncio": asyncio,
         "grpc": grpc,
@@ -58,7 +58,8 @@ def solve(exercise_id: str, **names: object) -> Result:
         **names,
     }
     exercise = find(exercise_id)
-    exec(exercise.solution, learner)
+    assert spoilt[0] in exercise.solution
+    exec(exercise.solution.replace(*spoilt), learner)
     return check(exercise_id, eval(exercise.answer, learner))
 
 
@@ -101,6 +102,29 @@ def test_the_time_left_may_shrink_before_the_attempt_begins() -> None:
     result = solve("10.3", teams_pb2=SimpleNamespace(TeamRequest=request))
     assert result.message == find("10.3").title
     assert requests > 7
+
+
+def test_an_attempt_may_take_long_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    stall_before_call(monkeypatch, nb10, 1)
+    result = solve("10.3", spoilt=("time.sleep(0.05)", "pass"))
+    assert result.message.endswith("without a pause of 0.05 seconds.")
+
+
+@pytest.mark.parametrize(("cities", "late"), [(7, "Seattle"), (2, "Boston")])
+def test_calls_made_at_once_may_be_over_before_the_last_one_is_there(
+    monkeypatch: pytest.MonkeyPatch, cities: int, late: str
+) -> None:
+    genuine = nb10._Page.GetTeam
+    seconds = iter([1.6])
+
+    def get_team(page: nb10._Page, request: teams_pb2.TeamRequest, context: grpc.ServicerContext) -> Any:
+        if (page.cities, request.city) == (cities, late):
+            time.sleep(next(seconds, 0))
+        return genuine(page, request, context)
+
+    monkeypatch.setattr(nb10._Page, "GetTeam", get_team)
+    assert solve("10.4").message == find("10.4").title
+    assert list(seconds) == []
 
 
 def test_a_call_may_run_before_its_caller_has_it_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,12 +226,12 @@ def _(answer: Any) -> None:
 
 
 class _Attempts(grpc.UnaryUnaryClientInterceptor):
-    """Notes when each attempt began, and with which timeout, how it ended, and when the last one did."""
+    """Notes when each attempt began, and with which timeout, and when and how it ended."""
 
     def __init__(self) -> None:
         self.log: list[tuple[float, float | None]] = []
         self.codes: list[grpc.StatusCode] = []
-        self.ended = 0.0
+        self.ends: list[float] = []
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         self.log.append((time.monotonic(), details.timeout))
@@ -243,7 +243,7 @@ class _Attempts(grpc.UnaryUnaryClientInterceptor):
         return call
 
     def _end(self, call: Any) -> None:
-        self.ended = time.monotonic()
+        self.ends.append(time.monotonic())
         self.codes.append(call.code())
 
 
@@ -325,7 +325,7 @@ def _(answer: Any) -> None:
                 raise
             what = f"{type(error).__name__}: {error}"
             raise NotYet(f"{case} I expected an attempt, and its error, but got {what}.") from None
-        idle = time.monotonic() - max(begin + seconds, attempts.ended)
+        idle = time.monotonic() - max([begin + seconds, *attempts.ends])
         took = time.monotonic() - begin
         for started, timeout in attempts.log:
             left = begin + seconds - started
@@ -338,8 +338,8 @@ def _(answer: Any) -> None:
                     f"{seconds:g} seconds were allowed. An attempt began with {max(left, 0):.2f} of them left, "
                     f"and got timeout={timeout:.2f}."
                 )
-        for (earlier, _), (later, _) in zip(attempts.log, attempts.log[1:], strict=False):
-            if later - earlier < 0.045:
+        for ended, (later, _) in zip(attempts.ends, attempts.log[1:], strict=False):
+            if later - ended < 0.045:
                 raise NotYet(f"{case} An attempt followed the one before it without a pause of 0.05 seconds.")
         if took > seconds + PATIENCE:
             raise NotYet(f"{case} {seconds:g} seconds were allowed, but it took {took:.1f}.")
@@ -383,7 +383,7 @@ class _Page(TeamsServicer):
         self.cities, self.slow = cities, slow
         self.lock = threading.Lock()
         self.all_here = threading.Event()
-        self.active = 0
+        self.active = self.most = 0
         self.nobody = threading.Event()
         self.unlimited = False
         self.in_turn = False  # then there is nothing more to wait for
@@ -391,6 +391,7 @@ class _Page(TeamsServicer):
     def GetTeam(self, request: teams_pb2.TeamRequest, context: grpc.ServicerContext) -> teams_pb2.TeamResponse:
         with self.lock:
             self.active += 1
+            self.most = max(self.most, self.active)
             self.nobody.clear()
             if self.active == self.cities:
                 self.all_here.set()
@@ -448,14 +449,18 @@ def _(answer: Any) -> None:
     slow = frozenset({"Boston", "Arizona", "New York"})
     cities = [*slow, "Chicago", "Atlantis", "Detroit", "Seattle"]
     call = "page(stub, cities, 0.8), where three cities take too long and Atlantis fails"
-    servicer = _Page(len(cities), slow)
-    begin = time.monotonic()
-    try:
-        got = called(answer, stub_of(servicer), cities, 0.8)
-    except (grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError) as error:
-        what = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
-        raise NotYet(f"I called {call}. It raised {what}, instead of leaving that city out.") from None
-    took = time.monotonic() - begin
+    for _ in range(3):
+        servicer = _Page(len(cities), slow)
+        begin = time.monotonic()
+        try:
+            got = called(answer, stub_of(servicer), cities, 0.8)
+        except (grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError) as error:
+            what = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
+            raise NotYet(f"I called {call}. It raised {what}, instead of leaving that city out.") from None
+        took = time.monotonic() - begin
+        # On a slow machine some calls may be over when the last one comes, but hardly three times.
+        if servicer.all_here.is_set() or servicer.most == 1:
+            break
     if not servicer.all_here.is_set():
         raise NotYet(f"I called {call}. I expected all {len(cities)} calls at the same time, but they never were.")
     expect_equal(call=call, expected={"Chicago": "Jackals", "Detroit": "Wheels", "Seattle": "Orcas"}, got=got)
@@ -472,7 +477,7 @@ def _(answer: Any) -> None:
     got = called(answer, stub_of(servicer), ["Chicago", "Seattle"], 30)
     expect_equal(call=call, expected={"Chicago": "Jackals", "Seattle": "Orcas"}, got=got)
 
-    _check_interrupted(answer, stub_of, _Page(2, slow=frozenset({"Boston", "Chicago"})))
+    _check_interrupted(answer, stub_of)
 
 
 def _waits(ident: int) -> bool:
@@ -481,34 +486,48 @@ def _waits(ident: int) -> bool:
     return frame is not None and frame.f_code is threading.Condition.wait.__code__
 
 
-def _check_interrupted(answer: Any, stub_of: Any, servicer: _Page) -> None:
-    """Raise KeyboardInterrupt in this thread while the learner's function waits."""
+def _check_interrupted(answer: Any, stub_of: Any) -> None:
     case = "I interrupted page(stub, cities, 1.5) while it waited."
-    me, fired = threading.get_ident(), threading.Event()
+    for _ in range(3):
+        servicer = _Page(2, slow=frozenset({"Boston", "Chicago"}))
+        interrupted, kept = _interrupt(answer, stub_of(servicer), servicer.all_here)
+        if interrupted:  # on a slow machine one call may be over when the other one comes
+            break
+    if kept is None:
+        raise NotYet(f"{case} I expected KeyboardInterrupt to come out, but it got lost.")
+    if not servicer.nobody.wait(PATIENCE):
+        raise NotYet(f"{case} A second later its calls still run.")
+
+
+def _interrupt(answer: Any, stub: Any, all_here: threading.Event) -> tuple[bool, KeyboardInterrupt | None]:
+    """Raise KeyboardInterrupt in this thread while the learner's function waits.
+
+    Returns:
+        whether there was a moment for it, and the error that came out, as a notebook keeps it, with all that the
+        function's names hold.
+    """
+    me, sent, over = threading.get_ident(), threading.Event(), threading.Event()
 
     def interrupt() -> None:
-        if servicer.all_here.wait(PATIENCE):
+        if all_here.wait(PATIENCE):
             # A call may run before the function has it in hand: until it waits, no code of its could cancel that.
             end = time.monotonic() + PATIENCE / 2
             while not _waits(me) and time.monotonic() < end:
                 time.sleep(0.005)
             # What the stop button does to the main thread; a check runs in another one.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(KeyboardInterrupt))
-        fired.set()
+            sent.set()
+        over.set()
 
-    stub = stub_of(servicer)
     thread = threading.Thread(target=interrupt, daemon=True)
     returned, kept = False, None
     try:
         thread.start()
         called(answer, stub, ["Boston", "Chicago"], 1.5)
         returned = True
-        fired.wait(PATIENCE)
+        over.wait(PATIENCE)
         time.sleep(0)  # a place for an interrupt that comes late
     except KeyboardInterrupt as error:
-        kept = error  # as a notebook keeps it, with all that the function's names hold
+        kept = error
     thread.join(PATIENCE)
-    if returned or kept is None:
-        raise NotYet(f"{case} I expected KeyboardInterrupt to come out, but it got lost.")
-    if not servicer.nobody.wait(PATIENCE):
-        raise NotYet(f"{case} A second later its calls still run.")
+    return sent.is_set(), None if returned else kept
