@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tools import series
@@ -88,9 +89,14 @@ def running(root: Path, home: Path, settings: Mapping[str, Mapping[str, object]]
     command += [f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}"]
     command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url="]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    variables = environment(root, home)
     log = home / "lab.log"
-    with log.open("w", encoding="utf-8") as output:
-        lab = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment(root, home))
+    with log.open("w", encoding="utf-8") as output, TemporaryDirectory(prefix="lab-") as runtime:
+        if sys.platform == "linux":  # where the path of such a file is short enough
+            # A gRPC server of another kernel could get a port that Jupyter has chosen for a kernel that starts.
+            command.append("--KernelManager.transport=ipc")
+            variables["JUPYTER_RUNTIME_DIR"] = runtime
+        lab = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=variables)
         try:
             _wait_until_it_answers(lab, address, log)
             yield address
