@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from teams_lib import teams_pb2, teams_pb2_grpc
-from teams_lib.exercises import Result, _runner, check, find, nb04, nb10, nb12, nb14, serve
+from teams_lib.exercises import Result, _runner, check, find, nb04, nb05, nb10, nb12, nb14, serve
 
 import grpc
 import pytest
@@ -71,6 +71,18 @@ def test_calls_made_at_once_may_arrive_one_after_another(monkeypatch: pytest.Mon
 def test_calls_of_tasks_may_arrive_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     stall_in_handler(monkeypatch, nb12._Gathering, 2)
     assert solve("12.1").message == find("12.1").title
+
+
+def test_a_call_that_runs_on_may_be_over_when_the_check_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = nb05.expect_equal
+
+    def expect_equal(**values: Any) -> None:
+        time.sleep(STALL)
+        genuine(**values)
+
+    monkeypatch.setattr(nb05, "expect_equal", expect_equal)
+    result = solve("05.1", spoilt=("stream.cancel()", "pass"))
+    assert result.message.endswith("The cities are right, but the call still runs.")
 
 
 def test_a_cancellation_may_take_long_to_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
