@@ -101,6 +101,16 @@ def test_a_deadline_may_pass_before_the_handler_begins(monkeypatch: pytest.Monke
     assert solve("10.2").message == find("10.2").title
 
 
+def test_a_handler_may_begin_long_before_it_waits() -> None:
+    def wait_for_news(news: threading.Event, context: grpc.ServicerContext) -> bool:
+        time.sleep(0.15)
+        context.add_callback(news.set)
+        news.wait()
+        return True
+
+    assert check("10.2", wait_for_news).message.endswith("and whoever else waits for it is misled.")
+
+
 def test_the_time_left_may_shrink_before_the_attempt_begins() -> None:
     requests = 0
 

@@ -122,18 +122,21 @@ def _(answer: Any) -> None:
 
 
 class _News(threading.Event):
-    """Counts how often it is asked."""
+    """Counts how often it is asked, or waited for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked = 0
+        self.in_use = threading.Event()
 
     def is_set(self) -> bool:
         self.asked += 1
+        self.in_use.set()
         return super().is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
         self.asked += 1
+        self.in_use.set()
         return super().wait(timeout)
 
 
@@ -198,6 +201,7 @@ def _(answer: Any) -> None:
             call = stub.GetTeam.future(CHICAGO, timeout=timeout)
             if waiting.entered.wait(min(timeout, PATIENCE)):
                 break
+        waiting.news.in_use.wait(0.3)  # what the function does before is not what the check is about
         return waiting, call
 
     waiting, _call = start(timeout=10)

@@ -25,7 +25,7 @@ WRONG = {
         ),
         (
             spoilt("10.1", (" - 0.3", "")),
-            "It had 1.0 seconds left, of which 0.3 are the gateway's, but the call to `teams` got 1.0 seconds",
+            "left, of which 0.3 are the gateway's, but the call to `teams` got",
         ),
         (
             spoilt("10.1", ("min(context.time_remaining() - 0.3, 2)", "2")),
